@@ -1,0 +1,1 @@
+"""The management API: HTTP only, no queries, no cryptography."""

@@ -1,0 +1,1 @@
+"""Settings, logging, paths and data that ships with Biebroam."""

@@ -1,0 +1,61 @@
+"""Why a request is refused: one closed set of stable codes for log, metrics, API, `explain` and tests.
+
+A refusal is an *answered* no (Access-Reject, or the NAK of the request's kind). Requests that get no answer at all
+have a `radius.errors.DropReason` instead; the two sets share no code.
+"""
+
+from enum import StrEnum
+
+
+class RefusalReason(StrEnum):
+    """A reason for an answered refusal; the value is the stable code that operators see."""
+
+    # The name (RFC 7542, and the filters that roaming federations apply before a request leaves).
+    USER_NAME_MISSING = "user_name_missing"
+    REALM_MISSING = "realm_missing"  # no "@", or nothing after it
+    USER_MISSING = "user_missing"  # nothing before the "@"
+    MULTIPLE_AT = "multiple_at"
+    REALM_SYNTAX = "realm_syntax"  # labels, dots, length
+    NAME_SYNTAX = "name_syntax"  # white space at an end, control characters, invalid UTF-8, more than 253 octets
+    HOST_NAME = "host_name"  # a Windows machine name, "host/pc.example"
+    REALM_DENIED = "realm_denied"  # on the federation's deny list
+
+    # Routing.
+    UNROUTABLE = "unroutable"  # no member owns the realm
+    OWN_REALM_UPSTREAM = "own_realm_upstream"  # a member's proxy sent its own patrons up
+    LOOP_BACK = "loop_back"  # the next hop is the peer that asked
+    LOOP = "loop"  # the request has been here before
+    TOO_MANY_HOPS = "too_many_hops"
+    REALM_NOT_ALLOWED = "realm_not_allowed"  # this client may not ask for this realm
+
+    # Policy.
+    PAP_ACROSS_LIBRARIES = "pap_across_libraries"  # a readable password would leave the library
+    MSCHAP_OVER_UDP = "mschap_over_udp"
+    CHAP_ACROSS_LIBRARIES = "chap_across_libraries"
+    NO_CREDENTIALS = "no_credentials"  # neither EAP nor any password attribute
+
+    # The content of the request.
+    EAP_MALFORMED = "eap_malformed"
+    PASSWORD_MALFORMED = "password_malformed"  # noqa: S105 - a reason code
+    TOO_LARGE = "too_large"
+
+    # The way to the home server.
+    NO_LIVE_HOME_SERVER = "no_live_home_server"
+    HOME_SERVER_TIMEOUT = "home_server_timeout"
+    REALM_UNAVAILABLE = "realm_unavailable"  # the breaker of (realm, next hop) is open
+    REALM_OVERLOAD = "realm_overload"
+    CLIENT_OVERLOAD = "client_overload"
+
+    # The home server's own decision.
+    UNKNOWN_PATRON = "unknown_patron"
+    WRONG_CREDENTIALS = "wrong_credentials"
+    PATRON_BLOCKED = "patron_blocked"
+    PATRON_EXPIRED = "patron_expired"
+    METHOD_NOT_OFFERED = "method_not_offered"
+    INNER_REALM = "inner_realm"  # the name inside the tunnel belongs to another realm
+    EAP_FAILED = "eap_failed"  # TLS or EAP state machine failure
+    SESSION_UNKNOWN = "session_unknown"  # State of no conversation that is open
+    SESSIONS_FULL = "sessions_full"
+    STORE_UNAVAILABLE = "store_unavailable"
+    STORE_TIMEOUT = "store_timeout"
+    REFUSED_BY_HOME = "refused_by_home"  # an Access-Reject from the home server; only it knows more

@@ -1,0 +1,132 @@
+"""The federation as the running processes see it: immutable, complete, swapped as one reference.
+
+A snapshot is compiled from the registry (`federation.store.compile`), validated, and handed to proxies and home
+servers. Exchanges in flight keep the snapshot that they began with. Nothing here changes after it is made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+
+
+class SharedSecret(bytes):
+    """A RADIUS shared secret, in octets; its text form hides it, so that it cannot reach a log by accident."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "SharedSecret(…)"
+
+    __str__ = __repr__
+
+
+RADSEC_SECRET = SharedSecret(b"radsec")  # RFC 6614 §2.3: over TLS the secret protects nothing
+
+
+class Transport(StrEnum):
+    """How RADIUS travels to a peer."""
+
+    UDP = "udp"  # RFC 2865
+    TLS = "tls"  # RFC 6614
+
+
+class EapMethod(StrEnum):
+    """An authentication method of the hosted home server, in the words of `probe --method`."""
+
+    TTLS_PAP = "ttls-pap"
+    TTLS_MSCHAPV2 = "ttls-mschapv2"
+    PEAP_MSCHAPV2 = "peap-mschapv2"
+    TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """What holds for the federation as a whole."""
+
+    name: str
+    country: str  # ISO 3166-1 alpha-2, upper case
+    eap_server_name: str  # the name in the hosted home server's certificate, which devices check
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who may ask: an access point, a controller, or a library's own proxy."""
+
+    key: str  # "library/name": unique and stable
+    library: str  # id of the library that it stands in
+    operator_name: str  # domain of the visited library, without the namespace digit (RFC 5580 §4.1)
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()  # where its UDP comes from; empty for RADIUS/TLS
+    secret: SharedSecret | None = None  # None for RADIUS/TLS
+    certificate_name: str | None = None  # the subjectAltName of its certificate, for RADIUS/TLS
+    is_proxy: bool = False  # a proxy's Operator-Name is kept, an access point's is replaced
+    requires_message_authenticator: bool = True
+    allows_pap: bool = False  # User-Password may be used, towards patrons of its own library only
+    guest_vlan: int | None = None  # what visitors get here, 1 to 4094
+    requests_cui: bool = False  # ask home servers for Chargeable-User-Identity (RFC 4372)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeServer:
+    """A next hop: where the patrons of some realms are authenticated."""
+
+    key: str  # "library/name"; hosted ones are "hosted/0", "hosted/1", …
+    library: str | None  # the library whose own server it is; None: hosted, serves many
+    host: str  # IP address or DNS name
+    port: int
+    transport: Transport = Transport.UDP
+    secret: SharedSecret = RADSEC_SECRET
+    requires_message_authenticator: bool = True
+    is_hosted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """A realm and where its requests go."""
+
+    name: str  # lower-case A-labels
+    library: str
+    home_servers: tuple[str, ...]  # keys of HomeServer, in order of preference
+    includes_subrealms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a proxy needs to know, at one revision of the registry."""
+
+    revision: int
+    federation: Federation
+    clients: tuple[Client, ...] = ()
+    home_servers: Mapping[str, HomeServer] = field(default_factory=dict[str, HomeServer])
+    realms: Mapping[str, Realm] = field(default_factory=dict[str, Realm])
+    denied_realms: tuple[str, ...] = ()  # exact names, "*.suffix" or "name.*"; see federation.policy
+    default_home_servers: tuple[str, ...] = ()  # where unknown realms go; empty: nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class EapServerCredentials:
+    """The hosted home server's certificate for EAP, as PEM; the private key never leaves the process."""
+
+    certificate_chain_pem: bytes  # end entity first, without the root
+    private_key_pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HostedRealm:
+    """A realm whose patrons a hosted home server authenticates itself."""
+
+    name: str
+    library: str
+    store_kind: str  # "local", "sql", …: which identity store
+    methods: tuple[EapMethod, ...] = (EapMethod.TTLS_PAP,)  # offered in this order
+
+
+@dataclass(frozen=True, slots=True)
+class HomeSnapshot:
+    """All that a hosted home server needs to know, at one revision of the registry."""
+
+    revision: int
+    federation: Federation
+    realms: Mapping[str, HostedRealm]
+    credentials: EapServerCredentials
+    clients: tuple[Client, ...] = ()  # who may ask a home server that stands alone: its access_points

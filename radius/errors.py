@@ -1,0 +1,80 @@
+"""What can go wrong with RADIUS, as one hierarchy and one closed set of reasons.
+
+On the packet path an *expected* bad packet is a returned `DropReason`, never an exception that unwinds the event loop.
+"""
+
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """Why a packet gets no answer; the value is the stable code in logs, metrics and documentation."""
+
+    # Structure (RFC 2865 §3 and §5).
+    TOO_SHORT = "too_short"  # fewer than 20 octets
+    LENGTH_FIELD = "length_field"  # Length below 20, above 4096, or beyond the datagram
+    ATTRIBUTE_TYPE_ZERO = "attribute_type_zero"
+    ATTRIBUTE_LENGTH = "attribute_length"  # 0 or 1
+    ATTRIBUTE_OVERRUN = "attribute_overrun"  # an attribute passes the end, or one octet dangles
+    TOO_MANY_ATTRIBUTES = "too_many_attributes"
+    MESSAGE_AUTHENTICATOR_FORM = "message_authenticator_form"  # not 18 octets, or more than one
+    CODE_NOT_EXPECTED = "code_not_expected"  # not a code that this listener, or this exchange, takes
+
+    # Authenticity.
+    UNKNOWN_CLIENT = "unknown_client"
+    MESSAGE_AUTHENTICATOR_MISSING = "message_authenticator_missing"
+    MESSAGE_AUTHENTICATOR_WRONG = "message_authenticator_wrong"
+    REQUEST_AUTHENTICATOR_WRONG = "request_authenticator_wrong"
+    RESPONSE_AUTHENTICATOR_WRONG = "response_authenticator_wrong"
+    PROXY_STATE_LIMITED = "proxy_state_limited"  # Proxy-State without Message-Authenticator (BlastRADIUS)
+
+    # State.
+    DUPLICATE_PENDING = "duplicate_pending"
+    UNMATCHED_RESPONSE = "unmatched_response"
+    LATE_RESPONSE = "late_response"
+    PROXY_STATE_ALTERED = "proxy_state_altered"
+    MPPE_KEY_MALFORMED = "mppe_key_malformed"
+    SALTED_ATTRIBUTE_MALFORMED = "salted_attribute_malformed"
+    TTL_EXPIRED = "ttl_expired"
+    HOP_TIMEOUT_SILENT = "hop_timeout_silent"  # policy says: stay silent towards this proxy
+    PROTOCOL_ERROR = "protocol_error"
+
+    # Capacity.
+    NO_IDENTIFIER = "no_identifier"
+    QUEUE_FULL = "queue_full"
+    NOT_READY = "not_ready"  # no snapshot yet
+    RATE_LIMITED = "rate_limited"
+    INTERNAL_ERROR = "internal_error"  # our bug; logged once with its trace
+
+
+class RadiusError(Exception):
+    """Anything that RADIUS can refuse; never raised itself."""
+
+
+class LocalProtocolError(RadiusError):
+    """Our own bug: the program asked for something the protocol does not allow."""
+
+
+class MalformedPacket(RadiusError):  # noqa: N818 - the condition is the name
+    """Octets that are no RADIUS packet."""
+
+    def __init__(self, *, reason: DropReason, offset: int = 0) -> None:
+        super().__init__(f"{reason} at octet {offset}")
+        self.reason = reason
+        self.offset = offset
+
+
+class Unauthentic(RadiusError):  # noqa: N818
+    """An authenticator, Message-Authenticator or certificate that does not prove the sender."""
+
+    def __init__(self, *, reason: DropReason, peer: str = "") -> None:
+        super().__init__(f"{reason} from {peer or 'a peer'}")
+        self.reason = reason
+        self.peer = peer
+
+
+class NotPermitted(RadiusError):  # noqa: N818
+    """A code, peer or policy that does not allow what was asked."""
+
+
+class Unavailable(RadiusError):  # noqa: N818
+    """No identifier, no live server, or a full queue."""

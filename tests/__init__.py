@@ -1,0 +1,1 @@
+"""The tests of Biebroam; the folders mirror the packages."""
