@@ -29,3 +29,21 @@ venv: $(VENV)/.test ## the environment for work on Biebroam
 
 demo: $(VENV)/.run ## two libraries and real roaming logins through them
 	@$(BIN)/biebroam demo $(ARGS)
+
+peers: ## the RADIUS servers and clients that the tests run against
+	@sh tests/support/install-peers.sh
+
+check: $(VENV)/.test ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+test: $(VENV)/.test peers check ## everything that has to hold (under 10 minutes on 2 cores)
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report= -m "not long"
+	$(BIN)/python -m tests.support.coverage_gates
+
+bench: $(VENV)/.test peers ## the load measurements beside the peers that are installed
+	$(BIN)/python -m tests.load.bench $(ARGS)
+
+clean: ## away with what was built here
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .coverage

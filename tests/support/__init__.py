@@ -1,0 +1,1 @@
+"""What the tests share: real peers, free ports, test certificates."""
