@@ -24,13 +24,13 @@ def main() -> int:
     missed = 0
     for name, files, wanted in GATES:
         report = StringIO()
-        reached = coverage.report(include=files, show_missing=True, skip_covered=True, file=report)
+        reached = coverage.report(include=list(files), show_missing=True, skip_covered=True, file=report)
         verdict = "ok" if reached >= wanted else "MISSED"
-        print(f"coverage of {name}: {reached:.2f} % of {wanted:.0f} %: {verdict}")  # noqa: T201 - a report for a person
+        print(f"coverage of {name}: {reached:.2f} % of {wanted:.0f} %: {verdict}")
         if reached < wanted:
             missed += 1
-            print(report.getvalue())  # noqa: T201
-    print(f"coverage of everything: {coverage.report(file=StringIO()):.1f} %")  # noqa: T201
+            print(report.getvalue())
+    print(f"coverage of everything: {coverage.report(file=StringIO()):.1f} %")
     return 1 if missed else 0
 
 
