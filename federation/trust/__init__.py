@@ -1,0 +1,1 @@
+"""Keys and certificates: what is kept secret, and whom the federation trusts."""
