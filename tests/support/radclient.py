@@ -15,7 +15,7 @@ class RadclientResult:
     output: str
 
 
-def ask_with_radclient(  # noqa: PLR0913 - the words of a RADIUS request
+def ask_with_radclient(
     *, port: int, secret: str, kind: str, attributes: str, host: str = "127.0.0.1", seconds: float = 3, tries: int = 1
 ) -> RadclientResult:
     """Send one request (kind "auth", "acct", "status", "coa", "disconnect") with attributes as `A = b, C = d`."""

@@ -1,0 +1,107 @@
+"""Biebroam itself, as its users run it: the command line, real processes, real ports."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import Program, free_port
+
+COMMAND = Path(sys.executable).parent / "biebroam"  # the console script of this environment
+LOOPBACK = "127.0.0.1"
+
+
+class DataDirectory:
+    """A data directory of Biebroam's, and the commands on it."""
+
+    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
+        """The folder need not exist; settings are environment variables over the tests' own."""
+        self.folder = folder
+        self.token = ""
+        self.environment = {
+            "BIEBROAM_DATA": str(folder),
+            "BIEBROAM_LISTEN": LOOPBACK,
+            "BIEBROAM_AUTH_PORT": "0",
+            "BIEBROAM_ACCT_PORT": "0",
+            "BIEBROAM_RADSEC_PORT": "0",
+            "BIEBROAM_API_PORT": "0",
+            "BIEBROAM_LOG_FORMAT": "json",
+            **(settings or {}),
+        }
+
+    def run(
+        self, *arguments: str | Path, text: str = "", check: bool = True, seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """One command, to its end."""
+        run = subprocess.run(
+            [str(COMMAND), *(str(argument) for argument in arguments)],
+            input=text,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.environment},
+            timeout=seconds,
+            check=False,
+        )
+        if check:
+            assert run.returncode == 0, f"biebroam {arguments}: {run.returncode}\n{run.stdout}\n{run.stderr}"
+        return run
+
+    def initialise(self) -> None:
+        """`init`; keeps the operator's token."""
+        self.token = json.loads(self.run("init", "--json").stdout)["token"]
+
+    def apply(self, federation: str) -> None:
+        """`apply` of a federation file with this text."""
+        file = self.folder.parent / f"{self.folder.name}-federation.toml"
+        file.write_text(federation)
+        self.run("apply", file)
+
+    def add_patron(self, name: str, password: str) -> None:
+        """`patron add`, the password from standard input."""
+        self.run("patron", "add", name, "--password-file", "-", text=password)
+
+    def start(
+        self,
+        *arguments: str,
+        port: int | None = None,
+        wrap: Callable[[Sequence[str | Path]], Sequence[str | Path]] = lambda command: command,
+    ) -> Program:
+        """A role (`serve`, `proxy`, `home`, `api`) as a process of its own, when it has said which ports it took."""
+        ports_file = self.folder / "ports.json"
+        ports_file.unlink(missing_ok=True)
+        environment = dict(self.environment)
+        if port is not None:
+            environment["BIEBROAM_AUTH_PORT"] = str(port)
+        log = self.folder.parent / f"{self.folder.name}-{arguments[0]}-{free_port()}.log"
+        program = Program(wrap([COMMAND, *arguments]), log, environment=environment)
+        return program.wait_ready(ports_file.exists)
+
+    @property
+    def ports(self) -> dict[str, Any]:
+        """The ports that the running service took."""
+        return json.loads((self.folder / "ports.json").read_text())
+
+    def request(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        """One call of the HTTP API with the operator's token: status and JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://{LOOPBACK}:{self.ports['api']}{path}",
+            method=method,
+            data=data,
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+                **{name.replace("_", "-"): value for name, value in headers.items()},
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        return status, json.loads(text) if text else None
