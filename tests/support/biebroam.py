@@ -105,3 +105,9 @@ class DataDirectory:
         except urllib.error.HTTPError as error:
             status, text = error.code, error.read()
         return status, json.loads(text) if text else None
+
+    def fetch_text(self, path: str) -> str:
+        """One public document of the HTTP API."""
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{self.ports['api']}{path}", timeout=20) as answer:
+            text: str = answer.read().decode()
+        return text

@@ -39,13 +39,15 @@ def log_in_with_eapol(
     fragment_octets: int = 1024,
     anonymous: str | None = None,
     host: str = "127.0.0.1",
+    source: str = "127.0.0.1",
     seconds: int = 15,
     rounds: int = 1,
 ) -> EapolResult:
     """One login (or `rounds` of them) through the RADIUS server at host:port.
 
-    The device trusts only `ca` and insists on `server_name`. TLS 1.3 is off in eapol_test unless it is told otherwise,
-    and switching 1.2 off would make it offer 1.1: for 1.3 the switch for 1.2 is left alone.
+    `source` is the access point's own address: on loopback any of 127.0.0.0/8 will do, so one machine can be several
+    libraries. The device trusts only `ca` and insists on `server_name`. TLS 1.3 is off in eapol_test unless it is told
+    otherwise, and switching 1.2 off would make it offer 1.1: for 1.3 the switch for 1.2 is left alone.
     """
     program = require_program("eapol_test", "eapoltest")
     realm = user.rpartition("@")[2]
@@ -66,12 +68,26 @@ def log_in_with_eapol(
         "phase2": f'"{PHASE2[method]}"',
         "fragment_size": str(fragment_octets),
     }
-    configuration = folder / f"eapol-{port}-{method}-{tls}-{fragment_octets}.conf"
+    configuration = folder / f"eapol-{source}-{port}-{method}-{tls}-{fragment_octets}.conf"
     lines = "".join(f" {key}={value}\n" for key, value in network.items())
     configuration.write_text(f"fast_reauth=0\nnetwork={{\n{lines}}}\n")
     run = subprocess.run(
         [
-            *(program, "-c", str(configuration), "-a", host, "-p", str(port), "-s", secret, "-t", str(seconds)),
+            *(
+                program,
+                "-c",
+                str(configuration),
+                "-a",
+                host,
+                "-A",
+                source,
+                "-p",
+                str(port),
+                "-s",
+                secret,
+                "-t",
+                str(seconds),
+            ),
             *("-M", "02:00:5e:10:00:01", "-N", "30:s:02-00-5E-20-00-01:biebroam"),
             *(("-r", str(rounds - 1)) if rounds > 1 else ()),
         ],

@@ -1,0 +1,1 @@
+"""Biebroam beside the programs it has to work with, each a real one, started by the tests."""
