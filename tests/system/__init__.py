@@ -1,0 +1,1 @@
+"""Biebroam's own processes, as its users run them."""
