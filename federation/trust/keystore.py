@@ -162,16 +162,19 @@ def load_node_keys(path: Path) -> tuple[NodeKey, ...]:
         TrustError: the file is missing, readable by others than its owner, or not a node key file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Without O_NONBLOCK a named pipe in the place of the file would wait for its writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise TrustError(f"can not read the node key {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise TrustError(f"the node key {path} is not a regular file")
         if status.st_mode & 0o077:
             raise TrustError(f"the node key {path} may be read by others: run chmod 600 {path}")
-        octets = file.read(_MAX_FILE_OCTETS)
+        octets = os.read(descriptor, _MAX_FILE_OCTETS)
+    finally:
+        os.close(descriptor)
     try:
         lines = octets.decode("ascii").splitlines()
     except UnicodeDecodeError:

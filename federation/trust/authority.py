@@ -1,0 +1,267 @@
+"""The two authorities: making their certificates and lists, and what they sign. Pure: the time is handed in.
+
+Each authority is a root and one issuing authority below it, P-256 and SHA-256. The peers' authority says which
+machines belong to which member; the EAP authority says which home server a patron's device may give a password to.
+They share nothing, so neither can stand in for the other, and a device that trusts the one trusts only the Wi-Fi.
+
+An issuing authority is renewed with the key that it has: same name, same SubjectKeyIdentifier, so that every
+certificate that it signed and its revocation list go on being valid.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from federation.trust.profiles import (
+    CLOCK_SKEW,
+    CRL_LIFETIME,
+    EAP_SERVER_LIFETIME,
+    ISSUING_LIFETIME,
+    PEER_LIFETIME,
+    ROOT_LIFETIME,
+    PeerRequest,
+    PublicKey,
+    Purpose,
+    build_alternative_names,
+    policies_of,
+)
+
+_TITLES = {Purpose.PEERS: "Peers", Purpose.EAP: "Wi-Fi"}
+_EXTENDED_KEY_USAGE = {
+    Purpose.PEERS: (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH),  # RFC 6614 §2.3: both ends
+    Purpose.EAP: (ExtendedKeyUsageOID.SERVER_AUTH,),
+}
+_COMMON_NAME_CHARACTERS = 64  # RFC 5280 appendix A, ub-common-name
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedCertificate:
+    """A certificate with the private key to its public key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """The certificate as PEM."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def key_pem(self) -> bytes:
+        """The private key as unencrypted PKCS #8 PEM: to be sealed, or handed to TLS."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """One line of a revocation list."""
+
+    serial: int
+    revoked_at: datetime
+    reason: x509.ReasonFlags
+
+
+def create_root(purpose: Purpose, federation_name: str, now: datetime) -> KeyedCertificate:
+    """A new root with a new key, which signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _authority_name(purpose, "root", federation_name)
+    builder = _authority_builder(name, name, key, path_length=1, start=now, end=now + ROOT_LIFETIME)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    return KeyedCertificate(builder.sign(key, hashes.SHA256()), key)
+
+
+def create_issuing(
+    root: KeyedCertificate,
+    purpose: Purpose,
+    federation_name: str,
+    now: datetime,
+    earlier: KeyedCertificate | None = None,
+) -> KeyedCertificate:
+    """An issuing authority below *root*; with *earlier*, its key and its name for another term."""
+    key = earlier.key if earlier else ec.generate_private_key(ec.SECP256R1())
+    subject = earlier.certificate.subject if earlier else _authority_name(purpose, "issuing", federation_name)
+    end = min(now + ISSUING_LIFETIME, root.certificate.not_valid_after_utc)
+    builder = _authority_builder(subject, root.certificate.subject, key, path_length=0, start=now, end=end)
+    builder = _with_key_identifiers(builder, key.public_key(), root)
+    # Not needed by RFC 5280, yet a chain builder that reads it here keeps this authority to its purpose.
+    builder = builder.add_extension(x509.ExtendedKeyUsage(_EXTENDED_KEY_USAGE[purpose]), critical=False)
+    return KeyedCertificate(builder.sign(root.key, hashes.SHA256()), key)
+
+
+def issue_eap_server(
+    issuing: KeyedCertificate, server_name: str, federation_name: str, now: datetime, crl_url: str | None = None
+) -> KeyedCertificate:
+    """A certificate with a new key for the hosted home server called *server_name* (A-labels).
+
+    The name is the one dNSName of its subjectAltName, which devices are told to check, and the common name for those
+    that show it to their owner. It carries no policy: devices of many makes have to read it.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, federation_name[:_COMMON_NAME_CHARACTERS])]
+    if len(server_name) <= _COMMON_NAME_CHARACTERS:
+        subject.append(x509.NameAttribute(NameOID.COMMON_NAME, server_name))
+    builder = _end_entity_builder(
+        issuing, Purpose.EAP, x509.Name(subject), key.public_key(), now, EAP_SERVER_LIFETIME, crl_url
+    ).add_extension(x509.SubjectAlternativeName([x509.DNSName(server_name)]), critical=False)
+    return KeyedCertificate(builder.sign(issuing.key, hashes.SHA256()), key)
+
+
+def issue_peer(
+    issuing: KeyedCertificate,
+    request: PeerRequest,
+    *,
+    library: str,
+    roles: Iterable[str],
+    federation_name: str,
+    now: datetime,
+    crl_url: str | None = None,
+) -> x509.Certificate:
+    """A certificate for a member's RADIUS/TLS peer: the names and the key of *request*, everything else ours.
+
+    The subject says whom it was issued to and is never compared with anything; the policies say what the member may
+    be (`federation.trust.profiles.policies_of`).
+    """
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, federation_name[:_COMMON_NAME_CHARACTERS]),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, library[:_COMMON_NAME_CHARACTERS]),
+        ]
+    )
+    builder = _end_entity_builder(issuing, Purpose.PEERS, subject, request.public_key, now, PEER_LIFETIME, crl_url)
+    builder = builder.add_extension(build_alternative_names(request.names, request.nai_realms), critical=False)
+    policies = [x509.PolicyInformation(policy, None) for policy in policies_of(roles)]
+    if policies:
+        builder = builder.add_extension(x509.CertificatePolicies(policies), critical=False)
+    return builder.sign(issuing.key, hashes.SHA256())
+
+
+def build_crl(
+    authority: KeyedCertificate, revoked: Iterable[Revoked], number: int, now: datetime
+) -> x509.CertificateRevocationList:
+    """The revocation list of *authority*, valid for seven days; *number* grows with each (RFC 5280 §5.2.3)."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.subject)
+        .last_update(now - CLOCK_SKEW)
+        .next_update(now + CRL_LIFETIME)
+        .add_extension(_authority_key_identifier(authority), critical=False)
+        .add_extension(x509.CRLNumber(number), critical=False)
+    )
+    for entry in revoked:
+        line = x509.RevokedCertificateBuilder().serial_number(entry.serial).revocation_date(entry.revoked_at)
+        if entry.reason is not x509.ReasonFlags.unspecified:  # RFC 5280 §5.3.1: leave it out then
+            line = line.add_extension(x509.CRLReason(entry.reason), critical=False)
+        builder = builder.add_revoked_certificate(line.build())
+    return builder.sign(authority.key, hashes.SHA256())
+
+
+def is_due(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether two thirds of the life of *certificate* have passed, or it has not begun."""
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return not start <= now < start + (end - start) * 2 / 3
+
+
+def _authority_name(purpose: Purpose, level: str, federation_name: str) -> x509.Name:
+    ending = f" {_TITLES[purpose]} {level}"
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, federation_name[:_COMMON_NAME_CHARACTERS]),
+            x509.NameAttribute(
+                NameOID.COMMON_NAME, federation_name[: _COMMON_NAME_CHARACTERS - len(ending)].rstrip() + ending
+            ),
+        ]
+    )
+
+
+def _authority_builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    *,
+    path_length: int,
+    start: datetime,
+    end: datetime,
+) -> x509.CertificateBuilder:
+    return (
+        _builder(subject, issuer, key.public_key(), start, end)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+    )
+
+
+def _end_entity_builder(
+    issuing: KeyedCertificate,
+    purpose: Purpose,
+    subject: x509.Name,
+    public_key: PublicKey,
+    now: datetime,
+    lifetime: timedelta,
+    crl_url: str | None,
+) -> x509.CertificateBuilder:
+    """Never valid for longer than the issuing authority: past that no chain would verify."""
+    end = min(now + lifetime, issuing.certificate.not_valid_after_utc)
+    builder = (
+        _builder(subject, issuing.certificate.subject, public_key, now, end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(_EXTENDED_KEY_USAGE[purpose]), critical=False)
+    )
+    builder = _with_key_identifiers(builder, public_key, issuing)
+    if crl_url is not None:
+        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
+        builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
+    return builder
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: PublicKey,
+    start: datetime,
+    end: datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())  # 159 random bits
+        .not_valid_before(start - CLOCK_SKEW)
+        .not_valid_after(end)
+    )
+
+
+def _with_key_identifiers(
+    builder: x509.CertificateBuilder,
+    public_key: PublicKey,
+    issuer: KeyedCertificate,
+) -> x509.CertificateBuilder:
+    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False).add_extension(
+        _authority_key_identifier(issuer), critical=False
+    )
+
+
+def _authority_key_identifier(issuer: KeyedCertificate) -> x509.AuthorityKeyIdentifier:
+    identifier = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,226 @@
+"""What certificates look like, how long they live, and what a member may ask for.
+
+Policies stand under an arc of our own, derived from a UUID (ITU-T X.667, "2.25"), so that no registry is needed:
+
+| object identifier | in a certificate it says |
+|---|---|
+| `2.25.38681224966750673154396114888944680192.1.1` | the member may authenticate patrons (home) |
+| `2.25.38681224966750673154396114888944680192.1.2` | the member may ask for visitors (visited) |
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from federation.errors import TrustError
+
+CLOCK_SKEW = timedelta(hours=1)  # certificates begin this much earlier: devices' clocks run behind
+ROOT_LIFETIME = timedelta(days=20 * 365)  # longer than the devices that hold it
+ISSUING_LIFETIME = timedelta(days=2190)  # renewed after 4 years, so that the 2 years left cover any certificate
+EAP_SERVER_LIFETIME = timedelta(days=730)  # Apple's devices refuse more than 825 days
+PEER_LIFETIME = timedelta(days=397)
+CRL_LIFETIME = timedelta(days=7)
+CRL_REFRESH = timedelta(days=1)
+
+POLICY_ARC = "2.25.38681224966750673154396114888944680192.1"
+POLICY_HOME = x509.ObjectIdentifier(f"{POLICY_ARC}.1")
+POLICY_VISITED = x509.ObjectIdentifier(f"{POLICY_ARC}.2")
+_POLICIES: Mapping[str, x509.ObjectIdentifier] = {"home": POLICY_HOME, "visited": POLICY_VISITED}
+
+NAI_REALM = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.8")  # id-on-naiRealm, RFC 7585 §2.2
+
+MAX_REQUEST_OCTETS = 16_384  # an RSA-4096 request with twenty names takes under 4 KiB
+MAX_NAMES = 20
+_RSA_BITS = range(2048, 4097)  # above that, checking a signature is work that a stranger may not order
+_CURVES = (ec.SECP256R1, ec.SECP384R1)
+_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+"
+)
+_REQUEST_BLOCK = re.compile(
+    rb"\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\s[A-Za-z0-9+/=\s]+-----END (NEW )?CERTIFICATE REQUEST-----\s*"
+)
+
+
+PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+
+class Purpose(StrEnum):
+    """Which of the two authorities; nothing that one signs is valid for the other's purpose."""
+
+    PEERS = "peers"
+    EAP = "eap"
+
+
+class Profile(StrEnum):
+    """What a certificate is for."""
+
+    PEER = "peer"
+    EAP_SERVER = "eap-server"
+
+
+class RequestRefused(TrustError):  # noqa: N818 - the condition is the name
+    """A certificate request that the peers' profile does not allow; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRequest:
+    """What is taken from a certificate request: its key, which the sender has proved to hold, and its names."""
+
+    public_key: PublicKey
+    names: tuple[str, ...]  # dNSName, lower-case
+    nai_realms: tuple[str, ...]  # "realm" or "*.realm", RFC 7585 §2.2
+
+
+def parse_peer_request(pem: bytes) -> PeerRequest:
+    """The request in *pem*, with its signature verified and its form checked; not yet whether the names are owned.
+
+    The common name, the subject and every extension but subjectAltName are left unread: only we decide those.
+
+    Raises:
+        RequestRefused: it is not one PKCS #10 request, does not prove that its sender has the key, has a weak key, or
+            asks for what a peer can not have.
+    """
+    request = _load_request(pem)
+    public_key = _checked_key(request)
+    _verify_possession(request)
+    names: list[str] = []
+    nai_realms: list[str] = []
+    for extension in _extensions(request):
+        if isinstance(extension.value, x509.BasicConstraints) and extension.value.ca:
+            raise RequestRefused("the request asks for an authority's certificate")
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            for name in extension.value:
+                _sort_name(name, names, nai_realms)
+    if not names and not nai_realms:
+        raise RequestRefused("the request has no name in subjectAltName; the common name is not read")
+    if len(names) + len(nai_realms) > MAX_NAMES:
+        raise RequestRefused(f"the request has more than {MAX_NAMES} names")
+    return PeerRequest(public_key, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(nai_realms)))
+
+
+def verify_ownership(request: PeerRequest, owner: str, realms: Mapping[str, str]) -> None:
+    """Return when every name of *request* stands under a realm of *owner*.
+
+    *realms* says which library owns each realm of the federation. The closest realm above a name decides, so a
+    library that owns "city.example" gets no certificate for a neighbour's "branch.city.example".
+
+    Raises:
+        RequestRefused: a name is another library's, or nobody's.
+    """
+    for name in request.names:
+        if _owner_of(name, realms) != owner:
+            raise RequestRefused(f"{name} is not under a realm of library {owner}")
+    for value in request.nai_realms:
+        realm = value.removeprefix("*.")
+        if realms.get(realm) != owner:
+            raise RequestRefused(f"{value} is not a realm of library {owner}")
+
+
+def policies_of(roles: Iterable[str]) -> tuple[x509.ObjectIdentifier, ...]:
+    """The policies of a member with these roles ("home", "visited"), in a fixed order."""
+    wanted = set(roles)
+    return tuple(policy for role, policy in _POLICIES.items() if role in wanted)
+
+
+def build_alternative_names(names: Collection[str], nai_realms: Collection[str]) -> x509.SubjectAlternativeName:
+    """The subjectAltName with *names* as dNSName and *nai_realms* as NAIRealm (RFC 7585 §2.2)."""
+    others = [x509.OtherName(NAI_REALM, _encode_utf8_string(realm)) for realm in nai_realms]
+    return x509.SubjectAlternativeName([*(x509.DNSName(name) for name in names), *others])
+
+
+def _load_request(pem: bytes) -> x509.CertificateSigningRequest:
+    if len(pem) > MAX_REQUEST_OCTETS:
+        raise RequestRefused(f"the request is longer than {MAX_REQUEST_OCTETS} octets")
+    if b"PRIVATE KEY" in pem:
+        raise RequestRefused("there is a private key in the request: it must never leave its machine; make a new one")
+    if not _REQUEST_BLOCK.fullmatch(pem):
+        raise RequestRefused("this is not one PEM certificate request (PKCS #10), and nothing else")
+    try:
+        return x509.load_pem_x509_csr(pem)
+    except ValueError:
+        raise RequestRefused("the certificate request can not be read") from None
+
+
+def _extensions(request: x509.CertificateSigningRequest) -> x509.Extensions:
+    try:
+        return request.extensions
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        raise RequestRefused("the extensions of the certificate request can not be read") from None
+
+
+def _checked_key(request: x509.CertificateSigningRequest) -> PublicKey:
+    try:
+        public_key = request.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        public_key = None
+    if isinstance(public_key, ec.EllipticCurvePublicKey) and isinstance(public_key.curve, _CURVES):
+        return public_key
+    if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size in _RSA_BITS:
+        return public_key
+    raise RequestRefused("the key must be P-256, P-384, or RSA with 2048 to 4096 bits")
+
+
+def _verify_possession(request: x509.CertificateSigningRequest) -> None:
+    try:
+        is_strong = isinstance(request.signature_hash_algorithm, _HASHES)
+        is_valid = is_strong and request.is_signature_valid
+    except (UnsupportedAlgorithm, ValueError):
+        is_strong = is_valid = False
+    if not is_strong:
+        raise RequestRefused("the request must be signed with SHA-256, SHA-384 or SHA-512")
+    if not is_valid:
+        raise RequestRefused("the signature of the request does not prove that its sender has the private key")
+
+
+def _sort_name(name: x509.GeneralName, names: list[str], nai_realms: list[str]) -> None:
+    if isinstance(name, x509.DNSName):
+        names.append(_checked_name(name.value, "DNS name"))
+    elif isinstance(name, x509.OtherName) and name.type_id == NAI_REALM:
+        value = _decode_utf8_string(name.value)
+        wildcard = "*." if value.startswith("*.") else ""
+        nai_realms.append(wildcard + _checked_name(value.removeprefix("*."), "NAIRealm"))
+    else:
+        raise RequestRefused("only DNS names and NAIRealm may stand in subjectAltName")
+
+
+def _checked_name(text: str, kind: str) -> str:
+    name = text.lower()
+    if not name.isascii() or not _HOST_NAME.fullmatch(name):
+        raise RequestRefused(f"{text[:253]!r} is not a {kind} that can be certified: whole names of ASCII labels only")
+    return name
+
+
+def _owner_of(name: str, realms: Mapping[str, str]) -> str | None:
+    labels = name.split(".")
+    for first in range(len(labels)):
+        owner = realms.get(".".join(labels[first:]))
+        if owner is not None:
+            return owner
+    return None
+
+
+def _encode_utf8_string(text: str) -> bytes:
+    octets = text.encode()
+    length = bytes([len(octets)]) if len(octets) < 128 else b"\x81" + bytes([len(octets)])
+    return b"\x0c" + length + octets
+
+
+def _decode_utf8_string(octets: bytes) -> str:
+    """The text of a DER UTF8String of at most 255 octets, in the one encoding that DER allows."""
+    for start in (2, 3):
+        try:
+            text = octets[start:].decode()
+        except UnicodeDecodeError:
+            continue
+        if len(octets) - start < 256 and _encode_utf8_string(text) == octets:
+            return text
+    raise RequestRefused("a NAIRealm in subjectAltName is not a UTF8String")
