@@ -1,0 +1,1 @@
+"""Identity stores: where a hosted library's patrons are checked."""
