@@ -1,0 +1,42 @@
+"""What the documents list, the code has, and the other way round."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from federation.reasons import RefusalReason
+from radius.errors import DropReason
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("[A-Z]*.md"))]
+
+
+class TestReasons:
+    def test_every_reason_is_documented_once(self) -> None:
+        """docs/reasons.md has a row for each code of the two enums and for nothing else."""
+        rows = re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs" / "reasons.md").read_text(), re.MULTILINE)
+        assert sorted(rows) == sorted([*RefusalReason, *DropReason])
+
+    def test_the_two_sets_share_no_code(self) -> None:
+        """A code says by itself whether the client got an answer."""
+        assert not set(RefusalReason) & {str(reason) for reason in DropReason}
+
+
+class TestLinks:
+    @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+    def test_links_lead_to_files_that_exist(self, document: Path) -> None:
+        """Each relative link of a document names a file or folder of the tree."""
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+            if "://" not in target and not target.startswith("mailto:"):
+                assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+class TestProtocolTable:
+    def test_modules_and_tests_that_it_names_exist(self) -> None:
+        """Each path in docs/protocol.md is a file of the tree."""
+        text = (ROOT / "docs" / "protocol.md").read_text()
+        paths = re.findall(r"`((?:radius|federation|api|config|tests)/[\w/]+\.py)", text)
+        assert paths
+        missing = sorted({path for path in paths if not (ROOT / path).exists()})
+        assert not missing
