@@ -222,6 +222,4 @@ def build_fragments(attribute_type: int, value: bytes) -> bytes:
 
 def build_vendor_attribute(vendor: int, vendor_type: int, value: bytes) -> bytes:
     """Return a Vendor-Specific attribute with one sub-attribute of one type and one length octet (RFC 2865 §5.26)."""
-    return build_attribute(
-        _VENDOR_SPECIFIC, vendor.to_bytes(4, "big") + bytes((vendor_type, len(value) + 2)) + value
-    )
+    return build_attribute(_VENDOR_SPECIFIC, vendor.to_bytes(4, "big") + bytes((vendor_type, len(value) + 2)) + value)

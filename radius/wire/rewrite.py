@@ -1,25 +1,77 @@
 """A closed list of edits that turn a received packet into the one that is sent on; all else is copied in slices.
 
-The order of attributes stays, and octets that no edit names stay as they came (RFC 2865 §2.3 and §5).
+The order of attributes stays, and octets that no edit names stay as they came (RFC 2865 §2.3 and §5). The edits:
+
+- Identifier and Authenticator are those of the next hop; one Message-Authenticator, ours, goes first.
+- User-Password, Tunnel-Password and the hidden vendor attributes are hidden for the next hop.
+- Attributes that a filter names are removed; attributes that the caller gives are appended.
+- A request gets our Proxy-State after all others, and CHAP-Challenge if CHAP-Password leans on the old authenticator.
+- An answer loses our Proxy-State, keeps or regains the client's, and loses Reply-Message next to EAP-Message.
+- The hop counter of radsecproxy is counted down.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from radius.errors import DropReason
-from radius.wire.authenticators import KeyedSecret
-from radius.wire.packet import Packet
+from radius.wire.authenticators import COMPUTED_AUTHENTICATOR_CODES, KeyedSecret, sign_request, sign_response
+from radius.wire.codes import AttributeType, Code, VendorId
+from radius.wire.hiding import Rehiding
+from radius.wire.packet import HEADER_OCTETS, MAX_PACKET_OCTETS, MESSAGE_AUTHENTICATOR_OCTETS, Packet
+from radius.wire.salted import rewrite_tunnel_password, rewrite_vendor_attribute
+
+_USER_PASSWORD: Final = int(AttributeType.USER_PASSWORD)
+_CHAP_PASSWORD: Final = int(AttributeType.CHAP_PASSWORD)
+_REPLY_MESSAGE: Final = int(AttributeType.REPLY_MESSAGE)
+_VENDOR_SPECIFIC: Final = int(AttributeType.VENDOR_SPECIFIC)
+_PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
+_CHAP_CHALLENGE: Final = int(AttributeType.CHAP_CHALLENGE)
+_TUNNEL_PASSWORD: Final = int(AttributeType.TUNNEL_PASSWORD)
+_EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
+_MESSAGE_AUTHENTICATOR: Final = int(AttributeType.MESSAGE_AUTHENTICATOR)
+_CHAP_CHALLENGE_HEADER: Final = bytes((_CHAP_CHALLENGE, 18))
+
+# Every answer to an Access-Request has a Message-Authenticator; it would be odd in the others.
+_SIGNED_RESPONSES: Final = frozenset(
+    map(int, (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE, Code.PROTOCOL_ERROR))
+)
+
+# What the table of a filter says about an attribute type.
+_COPY: Final = 0
+_REMOVE: Final = 1
+_LOOK: Final = 2
+_ALWAYS_REMOVED: Final = (_MESSAGE_AUTHENTICATOR,)
+_LOOKED_AT_IN_REQUESTS: Final = (_USER_PASSWORD, _VENDOR_SPECIFIC, _TUNNEL_PASSWORD)
+_LOOKED_AT_IN_RESPONSES: Final = (_REPLY_MESSAGE, _VENDOR_SPECIFIC, _PROXY_STATE, _TUNNEL_PASSWORD)
+_NEVER_FILTERED: Final = (_MESSAGE_AUTHENTICATOR, _PROXY_STATE)
+
+# radsecproxy's hop counter: one vendor attribute of an integer.
+_TTL_HEADER: Final = int(VendorId.RADSEC_PROXY_TTL).to_bytes(4, "big") + bytes((1, 6))
+_TTL_OCTETS: Final = len(_TTL_HEADER) + 4
 
 
 class RewriteRefusal(StrEnum):
-    """Why a request can not be sent on though it is valid; the values are codes of `federation.reasons`."""
+    """Why a packet can not be sent on though it is valid; the values are codes of `federation.reasons`."""
 
     PASSWORD_MALFORMED = "password_malformed"  # noqa: S105 - a reason code
     TOO_LARGE = "too_large"
 
 
+@dataclass(frozen=True, slots=True)
 class AttributeFilter:
-    """Which attributes pass in one direction between two kinds of peers; made once by `build_filter`."""
+    """Which attributes pass in one direction between two kinds of peers; made once, by `build_filter`."""
+
+    request_marks: bytes
+    """For each type: copy, remove or look closer, in a request."""
+    response_marks: bytes
+    """The same in an answer."""
+    passing: bytes
+    """The types that are not removed outright."""
+    vendors: Mapping[int, frozenset[int] | None] | None
+    bounds: Mapping[int, tuple[int, int]]
 
 
 def build_filter(
@@ -36,10 +88,29 @@ def build_filter(
         removed: types that do not pass, even when `kept` has them. Message-Authenticator and Proxy-State are not
             the filter's business.
         vendors: for each vendor that passes, the vendor types that do, or None for all of its attributes; a vendor
-            that is not here does not pass. None: every vendor attribute passes.
+            that is not here does not pass. None: every vendor attribute passes. `kept` has to have Vendor-Specific.
         bounds: for integer attributes, the smallest and the largest value that passes.
     """
-    raise NotImplementedError
+    bounds = MappingProxyType(dict(bounds or {}))
+    dropped = {
+        kind
+        for kind in range(256)
+        if kind not in _NEVER_FILTERED and (kind in removed or (kept is not None and kind not in kept))
+    }
+    vendor_types = (
+        None
+        if vendors is None
+        else MappingProxyType(
+            {int(vendor): None if types is None else frozenset(map(int, types)) for vendor, types in vendors.items()}
+        )
+    )
+    return AttributeFilter(
+        request_marks=_build_marks(dropped, {*_LOOKED_AT_IN_REQUESTS, *bounds}),
+        response_marks=_build_marks(dropped, {*_LOOKED_AT_IN_RESPONSES, *bounds}),
+        passing=bytes(kind for kind in range(256) if kind not in dropped),
+        vendors=vendor_types,
+        bounds=bounds,
+    )
 
 
 def rewrite_request(
@@ -65,7 +136,46 @@ def rewrite_request(
         appended: whole attributes that are added, such as Operator-Name (see `build_attribute`).
         proxy_state: the value of our own Proxy-State, added after all others; empty: none is added.
     """
-    raise NotImplementedError
+    octets = packet.octets
+    types = packet.types
+    computed = packet.code in COMPUTED_AUTHENTICATOR_CODES
+    # The authenticator of accounting is known after the rewrite only; nothing may be hidden there anyway.
+    rehiding = (
+        None
+        if computed
+        else Rehiding(
+            downstream, packet.authenticator, upstream, authenticator, int.from_bytes(authenticator[:2], "big")
+        )
+    )
+    pieces: list[bytes] = []
+    start = HEADER_OCTETS
+    for mark, offset in zip(types.translate(attribute_filter.request_marks), packet.offsets, strict=True):
+        if mark:
+            if offset != start:
+                pieces.append(octets[start:offset])
+            start = offset + octets[offset + 1]
+            if mark == _LOOK:
+                edited = _edit_in_request(octets, offset, start, rehiding, attribute_filter)
+                if not isinstance(edited, bytes):
+                    return edited
+                pieces.append(edited)
+    pieces.append(octets[start:])
+    if _CHAP_PASSWORD in types and _CHAP_CHALLENGE not in types and not computed:
+        pieces.append(_CHAP_CHALLENGE_HEADER + packet.authenticator)  # RFC 2865 §2.3
+    pieces.append(appended)
+    if proxy_state:
+        pieces.append(bytes((_PROXY_STATE, len(proxy_state) + 2)) + proxy_state)
+    body = b"".join(pieces)
+    if len(body) > MAX_PACKET_OCTETS - HEADER_OCTETS - MESSAGE_AUTHENTICATOR_OCTETS:
+        return RewriteRefusal.TOO_LARGE
+    return sign_request(
+        packet.code,
+        identifier,
+        authenticator,
+        body,
+        upstream,
+        with_message_authenticator=not computed or packet.message_authenticator != 0,
+    )
 
 
 def rewrite_response(
@@ -95,17 +205,65 @@ def rewrite_response(
         proxy_state: the value of the Proxy-State that we added; empty: we added none.
         appended: whole attributes that are added, such as the guest VLAN.
     """
-    raise NotImplementedError
+    octets = packet.octets
+    types = packet.types
+    own_state = 0
+    if proxy_state or proxy_states or _PROXY_STATE in types:
+        states = packet.offsets_of(_PROXY_STATE)
+        if proxy_state:
+            own_state = states.pop() if states else 0
+            if not own_state or octets[own_state + 2 : own_state + octets[own_state + 1]] != proxy_state:
+                return DropReason.PROXY_STATE_ALTERED
+        if not states:
+            appended += proxy_states  # the home server lost them (RFC 2865 §2.3 has them sent back)
+        elif b"".join([octets[place : place + octets[place + 1]] for place in states]) != proxy_states:
+            return DropReason.PROXY_STATE_ALTERED
+    rehiding = Rehiding(
+        upstream,
+        own_request_authenticator,
+        downstream,
+        request_authenticator,
+        # Random, used once, and new when the client asks again with the same authenticator.
+        int.from_bytes(own_request_authenticator[:2], "big"),
+    )
+    pieces: list[bytes] = []
+    start = HEADER_OCTETS
+    for mark, offset in zip(types.translate(attribute_filter.response_marks), packet.offsets, strict=True):
+        if mark:
+            if offset != start:
+                pieces.append(octets[start:offset])
+            start = offset + octets[offset + 1]
+            if mark == _LOOK and offset != own_state:
+                edited = _edit_in_response(octets, offset, start, rehiding, attribute_filter, types)
+                if not isinstance(edited, bytes):
+                    return edited
+                pieces.append(edited)
+    pieces.append(octets[start:])
+    pieces.append(appended)
+    body = b"".join(pieces)
+    if len(body) > MAX_PACKET_OCTETS - HEADER_OCTETS - MESSAGE_AUTHENTICATOR_OCTETS:
+        return RewriteRefusal.TOO_LARGE
+    return sign_response(
+        packet.code,
+        identifier,
+        request_authenticator,
+        body,
+        downstream,
+        with_message_authenticator=packet.code in _SIGNED_RESPONSES or packet.message_authenticator != 0,
+    )
 
 
 def collect_proxy_states(packet: Packet) -> bytes:
     """Return all Proxy-State attributes of a request as they came, in order (RFC 2865 §5.33)."""
-    raise NotImplementedError
+    if _PROXY_STATE not in packet.types:
+        return b""
+    octets = packet.octets
+    return b"".join([octets[offset : offset + octets[offset + 1]] for offset in packet.offsets_of(_PROXY_STATE)])
 
 
 def list_removed(packet: Packet, attribute_filter: AttributeFilter) -> bytes:
-    """Return the types that the filter takes from the packet, one octet each, for counting."""
-    raise NotImplementedError
+    """Return the types that the filter takes from the packet outright, one octet each, for counting."""
+    return packet.types.translate(None, attribute_filter.passing)
 
 
 def build_reply(
@@ -115,6 +273,103 @@ def build_reply(
     attributes: bytes = b"",
     *,
     with_message_authenticator: bool = True,
-) -> bytes:
-    """Return our own answer to a request: Message-Authenticator first, then `attributes`, then its Proxy-States."""
-    raise NotImplementedError
+) -> bytes | RewriteRefusal:
+    """Return our own answer to a request: Message-Authenticator first, then `attributes`, then its Proxy-States.
+
+    A request so full of Proxy-State that the answer would exceed 4096 octets is refused; nobody means such a request.
+    """
+    body = attributes + collect_proxy_states(request)
+    if len(body) > MAX_PACKET_OCTETS - HEADER_OCTETS - MESSAGE_AUTHENTICATOR_OCTETS:
+        return RewriteRefusal.TOO_LARGE
+    return sign_response(
+        code,
+        request.identifier,
+        request.authenticator,
+        body,
+        keyed,
+        with_message_authenticator=with_message_authenticator,
+    )
+
+
+def _build_marks(dropped: Collection[int], looked_at: Collection[int]) -> bytes:
+    marks = bytearray(256)
+    for kind in looked_at:
+        marks[kind] = _LOOK
+    for kind in (*dropped, *_ALWAYS_REMOVED):
+        marks[kind] = _REMOVE
+    return bytes(marks)
+
+
+def _edit_in_request(
+    octets: bytes, offset: int, end: int, rehiding: Rehiding | None, attribute_filter: AttributeFilter
+) -> bytes | DropReason | RewriteRefusal:
+    """Return what becomes of one attribute; a hidden one with a bad length stays, for its receiver to judge."""
+    kind = octets[offset]
+    if kind == _VENDOR_SPECIFIC:
+        edited = _edit_vendor_specific(octets, offset, end, rehiding, attribute_filter)
+        if edited in (DropReason.MPPE_KEY_MALFORMED, DropReason.SALTED_ATTRIBUTE_MALFORMED):
+            return octets[offset:end]
+        return edited
+    if rehiding is not None and kind in (_USER_PASSWORD, _TUNNEL_PASSWORD):
+        value = octets[offset + 2 : end]
+        if kind == _USER_PASSWORD:
+            moved = rehiding.rehide_user_password(value)
+            if moved is None:
+                return RewriteRefusal.PASSWORD_MALFORMED
+            return octets[offset : offset + 2] + moved
+        moved = rewrite_tunnel_password(value, rehiding)
+        return octets[offset:end] if moved is None else octets[offset : offset + 2] + moved
+    return _bound(octets, offset, end, attribute_filter)
+
+
+def _edit_in_response(
+    octets: bytes, offset: int, end: int, rehiding: Rehiding, attribute_filter: AttributeFilter, types: bytes
+) -> bytes | DropReason:
+    """Return what becomes of one attribute; a hidden one with a bad length is the end of the answer."""
+    kind = octets[offset]
+    if kind == _VENDOR_SPECIFIC:
+        return _edit_vendor_specific(octets, offset, end, rehiding, attribute_filter)
+    if kind == _TUNNEL_PASSWORD:
+        moved = rewrite_tunnel_password(octets[offset + 2 : end], rehiding)
+        if moved is None:
+            return DropReason.SALTED_ATTRIBUTE_MALFORMED
+        return octets[offset : offset + 2] + moved
+    if kind == _REPLY_MESSAGE and _EAP_MESSAGE in types:
+        return b""  # RFC 3579 §2.6.5: it must not be there; an EAP notification says the same
+    return _bound(octets, offset, end, attribute_filter)
+
+
+def _edit_vendor_specific(
+    octets: bytes, offset: int, end: int, rehiding: Rehiding | None, attribute_filter: AttributeFilter
+) -> bytes | DropReason:
+    value = octets[offset + 2 : end]
+    if value.startswith(_TTL_HEADER) and len(value) == _TTL_OCTETS:
+        hops = int.from_bytes(value[-4:], "big")
+        if hops <= 1:
+            return DropReason.TTL_EXPIRED
+        return octets[offset : end - 4] + (hops - 1).to_bytes(4, "big")
+    allowed = None
+    vendors = attribute_filter.vendors
+    if vendors is not None:
+        vendor = int.from_bytes(value[:4], "big")
+        if vendor not in vendors:
+            return b""
+        allowed = vendors[vendor]
+    if rehiding is None:
+        return octets[offset:end]
+    edited = rewrite_vendor_attribute(value, rehiding, allowed)
+    if edited is None:
+        return b""
+    if not isinstance(edited, bytes):
+        return edited
+    return bytes((_VENDOR_SPECIFIC, len(edited) + 2)) + edited
+
+
+def _bound(octets: bytes, offset: int, end: int, attribute_filter: AttributeFilter) -> bytes:
+    """Return the attribute, or nothing if it is an integer out of its bounds."""
+    bounds = attribute_filter.bounds.get(octets[offset])
+    if bounds is not None:
+        value = octets[offset + 2 : end]
+        if len(value) != 4 or not bounds[0] <= int.from_bytes(value, "big") <= bounds[1]:
+            return b""
+    return octets[offset:end]

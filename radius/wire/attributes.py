@@ -1,0 +1,179 @@
+"""Views on attributes: values of a type, joined fragments, vendor and extended attributes; octets never change here.
+
+A vendor lays its attributes out as it likes (RFC 2865 §5.26 only suggests one octet of type and one of length). What
+does not fit the vendor's layout is no error: the view is None, and the octets pass as they are.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from radius.wire.codes import AttributeType, VendorId
+from radius.wire.packet import Packet, value_at
+
+VENDOR_ID_OCTETS: Final = 4  # RFC 2865 §5.26
+_EAP_HEADER_OCTETS: Final = 4  # Code, Identifier, Length (RFC 3748 §4)
+_LARGEST_EAP_CODE: Final = 4  # Request, Response, Success, Failure (RFC 3748 §4)
+_EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
+_VENDOR_SPECIFIC: Final = int(AttributeType.VENDOR_SPECIFIC)
+_SHORT_EXTENDED: Final = range(AttributeType.EXTENDED_1, AttributeType.EXTENDED_4 + 1)
+_LONG_EXTENDED: Final = range(AttributeType.LONG_EXTENDED_1, AttributeType.LONG_EXTENDED_2 + 1)
+_MORE: Final = 0x80  # the fragment goes on in the next attribute (RFC 6929 §2.2, WiMAX)
+
+
+class VendorLayout(NamedTuple):
+    """How a vendor writes the attributes inside Vendor-Specific."""
+
+    type_octets: int = 1
+    length_octets: int = 1  # 0: one attribute fills the rest
+    has_continuation: bool = False  # an octet of flags stands before the value
+
+
+_COMMON_LAYOUT: Final = VendorLayout()
+VENDOR_LAYOUTS: Final[dict[int, VendorLayout]] = {
+    int(VendorId.USR): VendorLayout(4, 0),
+    int(VendorId.ALCATEL_ESAM): VendorLayout(2, 1),
+    int(VendorId.LUCENT): VendorLayout(2, 1),
+    int(VendorId.KINETO): VendorLayout(2, 1),
+    int(VendorId.STARENT): VendorLayout(2, 2),
+    int(VendorId.WIMAX): VendorLayout(1, 1, has_continuation=True),
+    int(VendorId.TELRAD): VendorLayout(1, 1, has_continuation=True),
+}
+
+
+class SubAttribute(NamedTuple):
+    """The place of one attribute inside a value."""
+
+    type: int
+    start: int  # of its type
+    value_start: int  # after a continuation octet, where the layout has one
+    end: int
+    is_continued: bool = False  # its value goes on in the next attribute of its type
+
+
+class ExtendedAttribute(NamedTuple):
+    """An attribute of the extended space (RFC 6929), its fragments joined."""
+
+    type: int  # 241 to 246
+    extended_type: int
+    value: bytes
+    vendor: int | None = None  # for Extended-Vendor-Specific (RFC 6929 §2.4)
+    vendor_type: int | None = None
+
+
+def find(packet: Packet, attribute_type: int) -> bytes | None:
+    """Return the value of the first attribute of that type (it may be empty), or None if there is none."""
+    offset = packet.offset_of(attribute_type)
+    return value_at(packet.octets, offset) if offset else None
+
+
+def find_all(packet: Packet, attribute_type: int) -> list[bytes]:
+    """Return the values of all attributes of that type, in order."""
+    octets = packet.octets
+    return [value_at(octets, offset) for offset in packet.offsets_of(attribute_type)]
+
+
+def concatenate(packet: Packet, attribute_type: int) -> bytes:
+    """Return the values of all attributes of that type joined, as EAP-Message is to be read (RFC 3579 §3.1)."""
+    return b"".join(find_all(packet, attribute_type))
+
+
+def is_eap_well_formed(packet: Packet) -> bool:
+    """Return whether EAP-Message, if there is any, holds one whole EAP packet (RFC 3579 §2.2, RFC 3748 §4).
+
+    The first fragment has the EAP header, no fragment is empty, the code is known, and Length is what is there.
+    """
+    fragments = find_all(packet, _EAP_MESSAGE)
+    if not fragments:
+        return True
+    first = fragments[0]
+    if len(first) < _EAP_HEADER_OCTETS or not 1 <= first[0] <= _LARGEST_EAP_CODE:
+        return False
+    return all(fragments) and first[2] << 8 | first[3] == sum(map(len, fragments))
+
+
+def vendor_of(value: bytes) -> int | None:
+    """Return the vendor of a Vendor-Specific value, or None if it is too short to name one."""
+    return int.from_bytes(value[:VENDOR_ID_OCTETS], "big") if len(value) >= VENDOR_ID_OCTETS else None
+
+
+def parse_sub_attributes(value: bytes, start: int, layout: VendorLayout) -> list[SubAttribute] | None:
+    """Return the places of the attributes from `start` to the end of the value; None if they do not fill it exactly."""
+    type_octets, length_octets, has_continuation = layout
+    header = type_octets + length_octets
+    smallest = header + has_continuation
+    end = len(value)
+    found: list[SubAttribute] = []
+    while start < end:
+        length_at = start + type_octets
+        if length_at + length_octets > end:
+            return None
+        size = int.from_bytes(value[length_at : length_at + length_octets], "big") if length_octets else end - start
+        stop = start + size
+        if size < smallest or stop > end:
+            return None
+        is_continued = has_continuation and value[start + header] >= _MORE
+        kind = int.from_bytes(value[start:length_at], "big")
+        found.append(SubAttribute(kind, start, start + smallest, stop, is_continued))
+        start = stop
+    return found
+
+
+def parse_vendor_attributes(value: bytes) -> list[SubAttribute] | None:
+    """Return the places of a vendor's attributes in a Vendor-Specific value; None if it does not keep its layout."""
+    vendor = vendor_of(value)
+    if vendor is None:
+        return None
+    return parse_sub_attributes(value, VENDOR_ID_OCTETS, VENDOR_LAYOUTS.get(vendor, _COMMON_LAYOUT))
+
+
+def vendor_attributes(packet: Packet) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (vendor, vendor type, value) of all that Vendor-Specific attributes hold; what has no layout is left out."""
+    for value in find_all(packet, _VENDOR_SPECIFIC):
+        vendor = vendor_of(value)
+        if vendor is not None:
+            for found in parse_vendor_attributes(value) or ():
+                yield vendor, found.type, value[found.value_start : found.end]
+
+
+def find_vendor(packet: Packet, vendor: int, vendor_type: int) -> bytes | None:
+    """Return the value of a vendor's first attribute of that type, or None."""
+    for found_vendor, found_type, value in vendor_attributes(packet):
+        if found_vendor == vendor and found_type == vendor_type:
+            return value
+    return None
+
+
+def extended_attributes(packet: Packet) -> Iterator[ExtendedAttribute]:
+    """Yield the attributes of the extended space, in order; what breaks RFC 6929 is left out.
+
+    Fragments of a long attribute follow each other directly, and all but the last say that more comes (§2.2).
+    """
+    pending: tuple[int, int, list[bytes]] | None = None
+    octets = packet.octets
+    for kind, offset in zip(packet.types, packet.offsets, strict=True):
+        value = value_at(octets, offset)
+        if kind in _LONG_EXTENDED and len(value) >= 2:
+            if pending is not None and pending[:2] == (kind, value[0]):
+                pending[2].append(value[2:])
+            else:
+                pending = (kind, value[0], [value[2:]])
+            if not value[1] & _MORE:
+                yield from _view_extended(kind, value[0], b"".join(pending[2]))
+                pending = None
+            continue
+        pending = None
+        if kind in _SHORT_EXTENDED and value:
+            yield from _view_extended(kind, value[0], value[1:])
+
+
+def _view_extended(kind: int, extended_type: int, value: bytes) -> Iterator[ExtendedAttribute]:
+    if extended_type != _VENDOR_SPECIFIC:
+        yield ExtendedAttribute(kind, extended_type, value)
+    elif len(value) > VENDOR_ID_OCTETS:
+        yield ExtendedAttribute(
+            kind,
+            extended_type,
+            value[VENDOR_ID_OCTETS + 1 :],
+            int.from_bytes(value[:VENDOR_ID_OCTETS], "big"),
+            value[VENDOR_ID_OCTETS],
+        )
