@@ -5,12 +5,18 @@ does not fit the vendor's layout is no error: the view is None, and the octets p
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from radius.wire.codes import AttributeType, VendorId
 from radius.wire.packet import Packet, value_at
 
 VENDOR_ID_OCTETS: Final = 4  # RFC 2865 §5.26
+
+SubAttribute: TypeAlias = tuple[int, int, int, int, bool]
+"""One attribute inside a value: its type, the places where it starts, where its value starts (after a continuation
+octet, where the layout has one) and where it ends, and whether the value goes on in the next attribute of its type. A
+plain tuple: these are made for every key that passes."""
+
 _EAP_HEADER_OCTETS: Final = 4  # Code, Identifier, Length (RFC 3748 §4)
 _LARGEST_EAP_CODE: Final = 4  # Request, Response, Success, Failure (RFC 3748 §4)
 _EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
@@ -38,16 +44,6 @@ VENDOR_LAYOUTS: Final[dict[int, VendorLayout]] = {
     int(VendorId.WIMAX): VendorLayout(1, 1, has_continuation=True),
     int(VendorId.TELRAD): VendorLayout(1, 1, has_continuation=True),
 }
-
-
-class SubAttribute(NamedTuple):
-    """The place of one attribute inside a value."""
-
-    type: int
-    start: int  # of its type
-    value_start: int  # after a continuation octet, where the layout has one
-    end: int
-    is_continued: bool = False  # its value goes on in the next attribute of its type
 
 
 class ExtendedAttribute(NamedTuple):
@@ -93,7 +89,7 @@ def is_eap_well_formed(packet: Packet) -> bool:
 
 def vendor_of(value: bytes) -> int | None:
     """Return the vendor of a Vendor-Specific value, or None if it is too short to name one."""
-    return int.from_bytes(value[:VENDOR_ID_OCTETS], "big") if len(value) >= VENDOR_ID_OCTETS else None
+    return int.from_bytes(value[:VENDOR_ID_OCTETS]) if len(value) >= VENDOR_ID_OCTETS else None
 
 
 def parse_sub_attributes(value: bytes, start: int, layout: VendorLayout) -> list[SubAttribute] | None:
@@ -104,16 +100,19 @@ def parse_sub_attributes(value: bytes, start: int, layout: VendorLayout) -> list
     end = len(value)
     found: list[SubAttribute] = []
     while start < end:
-        length_at = start + type_octets
-        if length_at + length_octets > end:
+        if start + smallest > end:
             return None
-        size = int.from_bytes(value[length_at : length_at + length_octets], "big") if length_octets else end - start
-        stop = start + size
-        if size < smallest or stop > end:
+        if header == 2 and length_octets == 1:  # nearly every vendor
+            kind = value[start]
+            stop = start + value[start + 1]
+        else:
+            length_at = start + type_octets
+            kind = int.from_bytes(value[start:length_at])
+            stop = start + int.from_bytes(value[length_at : start + header]) if length_octets else end
+        value_start = start + smallest
+        if stop < value_start or stop > end:
             return None
-        is_continued = has_continuation and value[start + header] >= _MORE
-        kind = int.from_bytes(value[start:length_at], "big")
-        found.append(SubAttribute(kind, start, start + smallest, stop, is_continued))
+        found.append((kind, start, value_start, stop, has_continuation and value[value_start - 1] >= _MORE))
         start = stop
     return found
 
@@ -127,12 +126,12 @@ def parse_vendor_attributes(value: bytes) -> list[SubAttribute] | None:
 
 
 def vendor_attributes(packet: Packet) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (vendor, vendor type, value) of all that Vendor-Specific attributes hold; what has no layout is left out."""
+    """Yield (vendor, vendor type, value) of all in Vendor-Specific attributes; what breaks its layout is left out."""
     for value in find_all(packet, _VENDOR_SPECIFIC):
         vendor = vendor_of(value)
         if vendor is not None:
-            for found in parse_vendor_attributes(value) or ():
-                yield vendor, found.type, value[found.value_start : found.end]
+            for vendor_type, _, start, end, _ in parse_vendor_attributes(value) or ():
+                yield vendor, vendor_type, value[start:end]
 
 
 def find_vendor(packet: Packet, vendor: int, vendor_type: int) -> bytes | None:
@@ -174,6 +173,6 @@ def _view_extended(kind: int, extended_type: int, value: bytes) -> Iterator[Exte
             kind,
             extended_type,
             value[VENDOR_ID_OCTETS + 1 :],
-            int.from_bytes(value[:VENDOR_ID_OCTETS], "big"),
+            int.from_bytes(value[:VENDOR_ID_OCTETS]),
             value[VENDOR_ID_OCTETS],
         )

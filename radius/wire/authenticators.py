@@ -1,4 +1,4 @@
-"""Request Authenticator, Response Authenticator and Message-Authenticator: sign and verify (RFC 2865 §3, RFC 3579 §3.2).
+"""Request and Response Authenticator and Message-Authenticator: sign and verify (RFC 2865 §3, RFC 3579 §3.2).
 
 MD5 is what these RFCs say. What is known to be weak in it (BlastRADIUS, CVE-2024-3596) is answered by requiring a
 Message-Authenticator and placing it first in everything that Biebroam sends.

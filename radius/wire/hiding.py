@@ -7,7 +7,6 @@ has to hide it again. A length that can not be is answered with None: never an e
 from typing import Final
 
 from radius.wire.authenticators import KeyedSecret
-from radius.wire.packet import AUTHENTICATOR_OCTETS
 
 BLOCK_OCTETS: Final = 16  # of MD5
 MAX_PASSWORD_OCTETS: Final = 128  # RFC 2865 §5.2
@@ -47,7 +46,7 @@ def hide_salted(value: bytes, salt: int, keyed: KeyedSecret, request_authenticat
     """
     if len(value) > MAX_SALTED_OCTETS:
         raise ValueError(f"a salted value has at most {MAX_SALTED_OCTETS} octets, not {len(value)}")
-    marked = (_SALT_MARK | salt & _SALT_MASK).to_bytes(SALT_OCTETS, "big")
+    marked = (_SALT_MARK | salt & _SALT_MASK).to_bytes(SALT_OCTETS)
     padded = bytes((len(value),)) + value
     padded += bytes(-len(padded) % BLOCK_OCTETS)
     return marked + _hide(padded, keyed, request_authenticator + marked)
@@ -83,9 +82,9 @@ class Rehiding:
         salt: int,
     ) -> None:
         """Take the two hops, and the first salt: 15 unpredictable bits."""
-        self._source = source.start.copy
+        self._source = source
         self._source_authenticator = source_authenticator
-        self._target = target.start.copy
+        self._target = target
         self._target_authenticator = target_authenticator
         self._salt = salt
 
@@ -93,46 +92,45 @@ class Rehiding:
         """Return the password hidden for the next hop; None if the length is none of 16, 32, … 128 octets."""
         if not _is_password_length(len(hidden)):
             return None
-        return self._rehide(hidden, self._source_authenticator, self._target_authenticator, 0)
+        padded = _reveal(hidden, self._source, self._source_authenticator)
+        return _hide(padded, self._target, self._target_authenticator)
 
     def rehide_salted(self, hidden: bytes) -> bytes | None:
         """Return a fresh salt and the value hidden for the next hop; None if a length says what can not be.
 
-        A length inside the value that passes its end would make a careless receiver read beyond it.
+        A length inside the value that passes its end would make a careless receiver read beyond it. This is the
+        dearest step of a login's last packet, hence one loop for revealing and hiding: two MD5 a block, and each
+        block one number.
         """
         size = len(hidden)
         if not _is_salted_length(size):
             return None
-        salt = (_SALT_MARK | self._salt & _SALT_MASK).to_bytes(SALT_OCTETS, "big")
+        result = (_SALT_MARK | self._salt & _SALT_MASK).to_bytes(SALT_OCTETS)
         self._salt += 1
-        body = self._rehide(
-            hidden[SALT_OCTETS:],
-            self._source_authenticator + hidden[:SALT_OCTETS],
-            self._target_authenticator + salt,
-            size - SALT_OCTETS,
-        )
-        return None if body is None else salt + body
-
-    def _rehide(self, hidden: bytes, source_chain: bytes, target_chain: bytes, limit: int) -> bytes | None:
-        """Move block after block; if `limit` is not 0, the first octet is a length and has to be below it."""
-        source_copy = self._source
-        target_copy = self._target
         from_bytes = int.from_bytes
-        blocks: list[bytes] = []
-        for start in range(0, len(hidden), BLOCK_OCTETS):
-            source = source_copy()
-            source.update(source_chain)
-            source_chain = hidden[start : start + BLOCK_OCTETS]
-            plain = from_bytes(source_chain, "big") ^ from_bytes(source.digest(), "big")
-            if limit:
-                if plain >> 120 >= limit:
-                    return None
-                limit = 0
-            target = target_copy()
-            target.update(target_chain)
-            target_chain = (plain ^ from_bytes(target.digest(), "big")).to_bytes(BLOCK_OCTETS, "big")
-            blocks.append(target_chain)
-        return b"".join(blocks)
+        copy_source = self._source.start.copy
+        copy_target = self._target.start.copy
+        source = copy_source()
+        source.update(self._source_authenticator + hidden[:SALT_OCTETS])
+        target = copy_target()
+        target.update(self._target_authenticator + result)
+        source_block = hidden[2:18]
+        plain = from_bytes(source_block) ^ from_bytes(source.digest())
+        if plain >> 120 >= size - SALT_OCTETS:  # the first octet says how many follow
+            return None
+        target_block = (plain ^ from_bytes(target.digest())).to_bytes(BLOCK_OCTETS)
+        result += target_block
+        for start in range(18, size, BLOCK_OCTETS):
+            source = copy_source()
+            source.update(source_block)
+            source_block = hidden[start : start + BLOCK_OCTETS]
+            target = copy_target()
+            target.update(target_block)
+            target_block = (
+                from_bytes(source_block) ^ from_bytes(source.digest()) ^ from_bytes(target.digest())
+            ).to_bytes(BLOCK_OCTETS)
+            result += target_block
+        return result
 
 
 def _is_password_length(size: int) -> bool:
@@ -162,4 +160,4 @@ def _reveal(hidden: bytes, keyed: KeyedSecret, chain: bytes) -> bytes:
 
 
 def _xor(left: bytes, right: bytes) -> bytes:
-    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(AUTHENTICATOR_OCTETS, "big")
+    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(BLOCK_OCTETS)

@@ -145,10 +145,10 @@ class Packet:
         return self.offsets_of(_VENDOR_SPECIFIC)
 
 
-def parse_packet(datagram: bytes) -> Packet | DropReason:
+def parse_packet(datagram: bytes) -> Packet | DropReason:  # noqa: C901, PLR0911 - one straight walk, one reason a line
     """Return the packet at the beginning of a datagram, or why it is none (RFC 2865 §3 and §5).
 
-    The attributes have to fill Length exactly; a Message-Authenticator may occur once and has 18 octets (RFC 3579 §3.2).
+    The attributes have to fill Length exactly; Message-Authenticator may occur once and has 18 octets (RFC 3579 §3.2).
     What the attributes hold is not looked at: a proxy passes on what it does not understand.
     """
     received = len(datagram)
@@ -222,4 +222,4 @@ def build_fragments(attribute_type: int, value: bytes) -> bytes:
 
 def build_vendor_attribute(vendor: int, vendor_type: int, value: bytes) -> bytes:
     """Return a Vendor-Specific attribute with one sub-attribute of one type and one length octet (RFC 2865 §5.26)."""
-    return build_attribute(_VENDOR_SPECIFIC, vendor.to_bytes(4, "big") + bytes((vendor_type, len(value) + 2)) + value)
+    return build_attribute(_VENDOR_SPECIFIC, vendor.to_bytes(4) + bytes((vendor_type, len(value) + 2)) + value)

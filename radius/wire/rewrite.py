@@ -43,13 +43,14 @@ _SIGNED_RESPONSES: Final = frozenset(
 _COPY: Final = 0
 _REMOVE: Final = 1
 _LOOK: Final = 2
+_LOOK_INSIDE: Final = 3  # Vendor-Specific
 _ALWAYS_REMOVED: Final = (_MESSAGE_AUTHENTICATOR,)
-_LOOKED_AT_IN_REQUESTS: Final = (_USER_PASSWORD, _VENDOR_SPECIFIC, _TUNNEL_PASSWORD)
-_LOOKED_AT_IN_RESPONSES: Final = (_REPLY_MESSAGE, _VENDOR_SPECIFIC, _PROXY_STATE, _TUNNEL_PASSWORD)
+_LOOKED_AT_IN_REQUESTS: Final = (_USER_PASSWORD, _TUNNEL_PASSWORD)
+_LOOKED_AT_IN_RESPONSES: Final = (_REPLY_MESSAGE, _PROXY_STATE, _TUNNEL_PASSWORD)
 _NEVER_FILTERED: Final = (_MESSAGE_AUTHENTICATOR, _PROXY_STATE)
 
 # radsecproxy's hop counter: one vendor attribute of an integer.
-_TTL_HEADER: Final = int(VendorId.RADSEC_PROXY_TTL).to_bytes(4, "big") + bytes((1, 6))
+_TTL_HEADER: Final = int(VendorId.RADSEC_PROXY_TTL).to_bytes(4) + bytes((1, 6))
 _TTL_OCTETS: Final = len(_TTL_HEADER) + 4
 
 
@@ -143,9 +144,7 @@ def rewrite_request(
     rehiding = (
         None
         if computed
-        else Rehiding(
-            downstream, packet.authenticator, upstream, authenticator, int.from_bytes(authenticator[:2], "big")
-        )
+        else Rehiding(downstream, packet.authenticator, upstream, authenticator, int.from_bytes(authenticator[:2]))
     )
     pieces: list[bytes] = []
     start = HEADER_OCTETS
@@ -154,7 +153,7 @@ def rewrite_request(
             if offset != start:
                 pieces.append(octets[start:offset])
             start = offset + octets[offset + 1]
-            if mark == _LOOK:
+            if mark != _REMOVE:
                 edited = _edit_in_request(octets, offset, start, rehiding, attribute_filter)
                 if not isinstance(edited, bytes):
                     return edited
@@ -209,22 +208,18 @@ def rewrite_response(
     types = packet.types
     own_state = 0
     if proxy_state or proxy_states or _PROXY_STATE in types:
-        states = packet.offsets_of(_PROXY_STATE)
-        if proxy_state:
-            own_state = states.pop() if states else 0
-            if not own_state or octets[own_state + 2 : own_state + octets[own_state + 1]] != proxy_state:
-                return DropReason.PROXY_STATE_ALTERED
-        if not states:
-            appended += proxy_states  # the home server lost them (RFC 2865 §2.3 has them sent back)
-        elif b"".join([octets[place : place + octets[place + 1]] for place in states]) != proxy_states:
+        match = _match_proxy_states(packet, proxy_states, proxy_state)
+        if match is None:
             return DropReason.PROXY_STATE_ALTERED
+        own_state, lost = match
+        appended += lost
     rehiding = Rehiding(
         upstream,
         own_request_authenticator,
         downstream,
         request_authenticator,
         # Random, used once, and new when the client asks again with the same authenticator.
-        int.from_bytes(own_request_authenticator[:2], "big"),
+        int.from_bytes(own_request_authenticator[:2]),
     )
     pieces: list[bytes] = []
     start = HEADER_OCTETS
@@ -233,8 +228,12 @@ def rewrite_response(
             if offset != start:
                 pieces.append(octets[start:offset])
             start = offset + octets[offset + 1]
-            if mark == _LOOK and offset != own_state:
-                edited = _edit_in_response(octets, offset, start, rehiding, attribute_filter, types)
+            if mark != _REMOVE and offset != own_state:
+                edited = (
+                    _edit_vendor_specific(octets, offset, start, rehiding, attribute_filter)
+                    if mark == _LOOK_INSIDE
+                    else _edit_in_response(octets, offset, start, rehiding, attribute_filter, types)
+                )
                 if not isinstance(edited, bytes):
                     return edited
                 pieces.append(edited)
@@ -295,9 +294,33 @@ def _build_marks(dropped: Collection[int], looked_at: Collection[int]) -> bytes:
     marks = bytearray(256)
     for kind in looked_at:
         marks[kind] = _LOOK
+    marks[_VENDOR_SPECIFIC] = _LOOK_INSIDE
     for kind in (*dropped, *_ALWAYS_REMOVED):
         marks[kind] = _REMOVE
     return bytes(marks)
+
+
+def _match_proxy_states(packet: Packet, proxy_states: bytes, proxy_state: bytes) -> tuple[int, bytes] | None:
+    """Return the offset of our Proxy-State (0: we sent none) and the client's that have to be put back.
+
+    None: they are not what the request had, in its order. Whoever changes them may be building an MD5 collision
+    (CVE-2024-3596). A home server that returns ours but forgot the others is merely careless (RFC 2865 §2.3).
+    """
+    octets = packet.octets
+    types = packet.types
+    others = types.count(_PROXY_STATE)
+    own_state = 0
+    if proxy_state:
+        own_state = packet.offsets[types.rfind(_PROXY_STATE)] if others else 0
+        if not own_state or octets[own_state + 2 : own_state + octets[own_state + 1]] != proxy_state:
+            return None
+        others -= 1
+    if not others:
+        return own_state, proxy_states
+    found = packet.offsets_of(_PROXY_STATE)[:others]
+    if b"".join([octets[place : place + octets[place + 1]] for place in found]) != proxy_states:
+        return None
+    return own_state, b""
 
 
 def _edit_in_request(
@@ -327,8 +350,6 @@ def _edit_in_response(
 ) -> bytes | DropReason:
     """Return what becomes of one attribute; a hidden one with a bad length is the end of the answer."""
     kind = octets[offset]
-    if kind == _VENDOR_SPECIFIC:
-        return _edit_vendor_specific(octets, offset, end, rehiding, attribute_filter)
     if kind == _TUNNEL_PASSWORD:
         moved = rewrite_tunnel_password(octets[offset + 2 : end], rehiding)
         if moved is None:
@@ -343,26 +364,26 @@ def _edit_vendor_specific(
     octets: bytes, offset: int, end: int, rehiding: Rehiding | None, attribute_filter: AttributeFilter
 ) -> bytes | DropReason:
     value = octets[offset + 2 : end]
-    if value.startswith(_TTL_HEADER) and len(value) == _TTL_OCTETS:
-        hops = int.from_bytes(value[-4:], "big")
-        if hops <= 1:
-            return DropReason.TTL_EXPIRED
-        return octets[offset : end - 4] + (hops - 1).to_bytes(4, "big")
     allowed = None
     vendors = attribute_filter.vendors
+    if value.startswith(_TTL_HEADER) and len(value) == _TTL_OCTETS:
+        return _count_hop(octets[offset:end])
     if vendors is not None:
-        vendor = int.from_bytes(value[:4], "big")
+        vendor = int.from_bytes(value[:4])
         if vendor not in vendors:
             return b""
         allowed = vendors[vendor]
     if rehiding is None:
         return octets[offset:end]
     edited = rewrite_vendor_attribute(value, rehiding, allowed)
-    if edited is None:
-        return b""
     if not isinstance(edited, bytes):
-        return edited
+        return edited or b""
     return bytes((_VENDOR_SPECIFIC, len(edited) + 2)) + edited
+
+
+def _count_hop(attribute: bytes) -> bytes | DropReason:
+    hops = int.from_bytes(attribute[-4:])
+    return attribute[:-4] + (hops - 1).to_bytes(4) if hops > 1 else DropReason.TTL_EXPIRED
 
 
 def _bound(octets: bytes, offset: int, end: int, attribute_filter: AttributeFilter) -> bytes:
@@ -370,6 +391,6 @@ def _bound(octets: bytes, offset: int, end: int, attribute_filter: AttributeFilt
     bounds = attribute_filter.bounds.get(octets[offset])
     if bounds is not None:
         value = octets[offset + 2 : end]
-        if len(value) != 4 or not bounds[0] <= int.from_bytes(value, "big") <= bounds[1]:
+        if len(value) != 4 or not bounds[0] <= int.from_bytes(value) <= bounds[1]:
             return b""
     return octets[offset:end]

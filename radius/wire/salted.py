@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from radius.errors import DropReason
 from radius.wire.attributes import (
     VENDOR_ID_OCTETS,
-    SubAttribute,
+    VENDOR_LAYOUTS,
     VendorLayout,
     parse_sub_attributes,
     parse_vendor_attributes,
@@ -82,6 +82,7 @@ SALTED_VENDOR_ATTRIBUTES: Final[dict[int, dict[int, Hiding]]] = {
 _NESTED_SALTED: Final = frozenset((3,))  # in WiMAX 86 and 87
 _NESTED_LAYOUT: Final = VendorLayout()
 _NO_HIDING: Final[dict[int, Hiding]] = {}
+_FIRST_VALUE: Final = VENDOR_ID_OCTETS + 2  # after the type and the length of the first attribute
 _MICROSOFT: Final = int(VendorId.MICROSOFT)
 
 
@@ -95,27 +96,38 @@ def rewrite_vendor_attribute(
     is left. A hidden attribute with a length that can not be is a reason to drop the packet: its receiver would take
     other keys than the sender meant.
     """
-    vendor = int.from_bytes(value[:VENDOR_ID_OCTETS], "big")
+    vendor = int.from_bytes(value[:VENDOR_ID_OCTETS])
     hidings = SALTED_VENDOR_ATTRIBUTES.get(vendor, _NO_HIDING)
     if allowed is None and not hidings:
         return value
+    if len(value) > _FIRST_VALUE and value[_FIRST_VALUE - 1] == len(value) - VENDOR_ID_OCTETS:
+        # One attribute that fills the value, as a key nearly always comes: nothing to take apart.
+        kind = value[VENDOR_ID_OCTETS]
+        if hidings.get(kind) is _SALTED and vendor not in VENDOR_LAYOUTS and (allowed is None or kind in allowed):
+            moved = rehiding.rehide_salted(value[_FIRST_VALUE:])
+            return _malformed(vendor) if moved is None else value[:_FIRST_VALUE] + moved
     found = parse_vendor_attributes(value)
     if not found:
         return value if allowed is None else None
     pieces = [value[:VENDOR_ID_OCTETS]]
-    for place in found:
-        if allowed is not None and place.type not in allowed:
+    for kind, start, value_start, end, is_continued in found:
+        if allowed is not None and kind not in allowed:
             continue
-        hiding = hidings.get(place.type)
+        hiding = hidings.get(kind)
         if hiding is None:
-            pieces.append(value[place.start : place.end])
+            pieces.append(value[start:end])
         elif hiding is not _REFUSED:
-            moved = _move_hidden(value, place, hiding, rehiding)
+            # A hidden value in several WiMAX attributes would have to be joined first; no key is that long.
+            moved = None if is_continued else _move_hidden(value[value_start:end], hiding, rehiding)
             if moved is None:
-                return DropReason.MPPE_KEY_MALFORMED if vendor == _MICROSOFT else DropReason.SALTED_ATTRIBUTE_MALFORMED
-            pieces.append(value[place.start : place.value_start])
+                return _malformed(vendor)
+            pieces.append(value[start:value_start])
             pieces.append(moved)
     return b"".join(pieces) if len(pieces) > 1 else None
+
+
+def _malformed(vendor: int) -> DropReason:
+    return DropReason.MPPE_KEY_MALFORMED if vendor == _MICROSOFT else DropReason.SALTED_ATTRIBUTE_MALFORMED
 
 
 def rewrite_tunnel_password(value: bytes, rehiding: "Rehiding") -> bytes | None:
@@ -127,10 +139,7 @@ def rewrite_tunnel_password(value: bytes, rehiding: "Rehiding") -> bytes | None:
     return None if moved is None else value[:1] + moved
 
 
-def _move_hidden(value: bytes, place: SubAttribute, hiding: Hiding, rehiding: "Rehiding") -> bytes | None:
-    if place.is_continued:  # a salted value in several WiMAX attributes would have to be joined; no key is that long
-        return None
-    hidden = value[place.value_start : place.end]
+def _move_hidden(hidden: bytes, hiding: Hiding, rehiding: "Rehiding") -> bytes | None:
     if hiding is _SALTED:
         return rehiding.rehide_salted(hidden)
     if hiding is _TAGGED:
@@ -141,17 +150,13 @@ def _move_hidden(value: bytes, place: SubAttribute, hiding: Hiding, rehiding: "R
 
 
 def _move_nested(value: bytes, rehiding: "Rehiding") -> bytes | None:
-    found = parse_sub_attributes(value, 0, _NESTED_LAYOUT)
-    if found is None:
-        return None
     pieces: list[bytes] = []
-    for place in found:
-        if place.type in _NESTED_SALTED:
-            moved = rehiding.rehide_salted(value[place.value_start : place.end])
+    for kind, start, value_start, end, _ in parse_sub_attributes(value, 0, _NESTED_LAYOUT) or ():
+        pieces.append(value[start:value_start])
+        moved: bytes | None = value[value_start:end]
+        if kind in _NESTED_SALTED:
+            moved = rehiding.rehide_salted(value[value_start:end])
             if moved is None:
                 return None
-            pieces.append(value[place.start : place.value_start])
-            pieces.append(moved)
-        else:
-            pieces.append(value[place.start : place.end])
-    return b"".join(pieces)
+        pieces.append(moved)
+    return b"".join(pieces) or None
