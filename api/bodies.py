@@ -1,0 +1,63 @@
+"""What a request body may be: JSON, and not larger than its path allows. Checked before anybody parses it."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import MEDIA_TYPE_NOT_TAKEN, TOO_LARGE, build_problem
+
+MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
+MAX_BODY_OCTETS = 256 * 1024  # the largest ordinary body is a library with some hundreds of realms
+MAX_DOCUMENT_OCTETS = 32 * 1024 * 1024  # a federation of 100,000 realms is about 10 MB
+LARGE_PATHS = frozenset({"/v1/federation"})
+
+
+class BodyRules:
+    """Refuses a body of another media type (415) or over the limit (413), whether or not it says its length."""
+
+    def __init__(self, app: ASGIApp, *, max_octets: int = MAX_BODY_OCTETS) -> None:
+        self._app = app
+        self._max_octets = max_octets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request whose body is allowed."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        limit = MAX_DOCUMENT_OCTETS if scope["path"] in LARGE_PATHS else self._max_octets
+        request_id: str = scope["state"]["request_id"]
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:18]) > limit:
+            refusal = build_problem(TOO_LARGE, f"at most {limit} octets", request_id=request_id)
+            await refusal(scope, receive, send)
+            return
+        has_body = length != "0" or "transfer-encoding" in headers
+        if has_body and not _is_json(headers.get("content-type", ""), scope["method"]):
+            refusal = build_problem(
+                MEDIA_TYPE_NOT_TAKEN,
+                "send application/json" + (f" or {MERGE_PATCH}" if scope["method"] == "PATCH" else ""),
+                request_id=request_id,
+                headers={"Accept-Patch": f"{MERGE_PATCH}, application/json"} if scope["method"] == "PATCH" else None,
+            )
+            await refusal(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > limit:
+                    raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {limit} octets")
+            return message
+
+        await self._app(scope, receive_within_limit, send)
+
+
+def _is_json(content_type: str, method: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or (method == "PATCH" and media_type == MERGE_PATCH)
