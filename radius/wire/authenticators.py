@@ -57,6 +57,7 @@ COMPUTED_AUTHENTICATOR_CODES: Final = frozenset(
 
 _EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
+_ACCOUNTING_RESPONSE: Final = int(Code.ACCOUNTING_RESPONSE)
 _STATUS_SERVER: Final = int(Code.STATUS_SERVER)
 
 
@@ -122,16 +123,16 @@ def verify_message_authenticator(
     if not offset:
         return Verdict.ABSENT
     octets = packet.octets
+    found = octets[offset + 2 : offset + 18]
+    after_authenticator = octets[20 : offset + 2] + _ZEROS + octets[offset + 18 :]
     if request_authenticator is None:
-        if packet.code in COMPUTED_AUTHENTICATOR_CODES:
-            request_authenticator = _ZEROS
-        else:
-            expected = keyed.hmac_md5(octets[: offset + 2] + _ZEROS + octets[offset + 18 :])
-            return Verdict.VALID if compare_digest(expected, octets[offset + 2 : offset + 18]) else Verdict.INVALID
-    expected = keyed.hmac_md5(
-        octets[:4] + request_authenticator + octets[20 : offset + 2] + _ZEROS + octets[offset + 18 :]
-    )
-    return Verdict.VALID if compare_digest(expected, octets[offset + 2 : offset + 18]) else Verdict.INVALID
+        request_authenticator = _ZEROS if packet.code in COMPUTED_AUTHENTICATOR_CODES else packet.authenticator
+    elif packet.code == _ACCOUNTING_RESPONSE and compare_digest(
+        keyed.hmac_md5(octets[:4] + _ZEROS + after_authenticator), found
+    ):
+        return Verdict.VALID  # no RFC says how it is computed here: FreeRADIUS and pyrad take zeros
+    expected = keyed.hmac_md5(octets[:4] + request_authenticator + after_authenticator)
+    return Verdict.VALID if compare_digest(expected, found) else Verdict.INVALID
 
 
 def verify_request_authenticator(packet: Packet, keyed: KeyedSecret) -> bool:

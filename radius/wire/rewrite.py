@@ -34,10 +34,8 @@ _EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
 _MESSAGE_AUTHENTICATOR: Final = int(AttributeType.MESSAGE_AUTHENTICATOR)
 _CHAP_CHALLENGE_HEADER: Final = bytes((_CHAP_CHALLENGE, 18))
 
-# Every answer to an Access-Request has a Message-Authenticator; it would be odd in the others.
-_SIGNED_RESPONSES: Final = frozenset(
-    map(int, (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE, Code.PROTOCOL_ERROR))
-)
+# Implementations differ on how it would be computed there.
+_WITHOUT_MESSAGE_AUTHENTICATOR: Final = int(Code.ACCOUNTING_RESPONSE)
 
 # What the table of a filter says about an attribute type.
 _COPY: Final = 0
@@ -248,7 +246,7 @@ def rewrite_response(
         request_authenticator,
         body,
         downstream,
-        with_message_authenticator=packet.code in _SIGNED_RESPONSES or packet.message_authenticator != 0,
+        with_message_authenticator=packet.code != _WITHOUT_MESSAGE_AUTHENTICATOR,
     )
 
 

@@ -1,0 +1,1 @@
+"""Packets from RFCs and other implementations, with what is known about them."""
