@@ -11,6 +11,8 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from Crypto.Hash import MD4
 
+from federation.errors import InvalidInput
+
 MEMORY_KIB = 19 * 1024
 PASSES = 2
 LANES = 1
@@ -18,8 +20,11 @@ MAX_PASSWORD_OCTETS = 128  # RFC 2865 §5.2: what User-Password can carry
 NT_HASH_OCTETS = 16
 
 
-class InvalidPassword(ValueError):  # noqa: N818 - the condition is the name
+class InvalidPassword(InvalidInput):
     """A password that can not be set; the message says why and never what it was."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field="password")
 
 
 def prepare_password(octets: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from federation.errors import InvalidInput
+
 MAX_USER_OCTETS = 128  # with "@" and a realm it has to fit a User-Name of 253 octets (RFC 2865 §5.1)
 
 # Cc: NUL, CR, LF and their kind, which end lines in logs and in library systems' protocols. Cf: invisible characters,
@@ -10,8 +12,11 @@ _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 _REFUSED_CHARACTERS = frozenset("|@")  # the field end of SIP2; the end of the user's part (RFC 7542 §2.2)
 
 
-class InvalidPatronName(ValueError):  # noqa: N818 - the condition is the name
+class InvalidPatronName(InvalidInput):
     """A user name that no patron can have; the message says why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field="user")
 
 
 def normalise_user(text: str) -> str:

@@ -20,7 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from federation.errors import TrustError
+from federation.errors import InvalidInput
 
 CLOCK_SKEW = timedelta(hours=1)  # certificates begin this much earlier: devices' clocks run behind
 ROOT_LIFETIME = timedelta(days=20 * 365)  # longer than the devices that hold it
@@ -67,8 +67,11 @@ class Profile(StrEnum):
     EAP_SERVER = "eap-server"
 
 
-class RequestRefused(TrustError):  # noqa: N818 - the condition is the name
+class RequestRefused(InvalidInput):
     """A certificate request that the peers' profile does not allow; the message says what is wrong with it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field="csr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,19 @@ def parse_peer_request(pem: bytes) -> PeerRequest:
     if len(names) + len(nai_realms) > MAX_NAMES:
         raise RequestRefused(f"the request has more than {MAX_NAMES} names")
     return PeerRequest(public_key, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(nai_realms)))
+
+
+def reread_certificate(pem: bytes) -> PeerRequest:
+    """The key and the names of a peer's certificate that was issued here, as a request for another with the same.
+
+    Its request proved that the peer has the key, and nobody else could use the answer.
+    """
+    certificate = x509.load_pem_x509_certificate(pem)
+    names: list[str] = []
+    nai_realms: list[str] = []
+    for name in certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value:
+        _sort_name(name, names, nai_realms)
+    return PeerRequest(_checked_key(certificate), tuple(names), tuple(nai_realms))
 
 
 def verify_ownership(request: PeerRequest, owner: str, realms: Mapping[str, str]) -> None:
@@ -157,7 +173,7 @@ def _extensions(request: x509.CertificateSigningRequest) -> x509.Extensions:
         raise RequestRefused("the extensions of the certificate request can not be read") from None
 
 
-def _checked_key(request: x509.CertificateSigningRequest) -> PublicKey:
+def _checked_key(request: x509.CertificateSigningRequest | x509.Certificate) -> PublicKey:
     try:
         public_key = request.public_key()
     except (ValueError, UnsupportedAlgorithm):

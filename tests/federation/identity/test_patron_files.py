@@ -76,7 +76,7 @@ class TestProblems:
             "line 4: a user name can not have the character U+007C",
             "line 6: expires is not a date as 2027-12-31",
             "line 7: 2 fields, where there are 3 columns",
-            "line 8: 'elders.example' is not a realm of this library",
+            "line 8: elders.example is not a realm of this library",
             "line 9: the same patron stands in line 5",
         ]
 
@@ -107,7 +107,7 @@ class TestProblems:
         """A file that is wrong everywhere is told so in a hundred lines."""
         found = problems_of(b"user,password\n" + b",x\n" * 150)
         assert len(found) == 101
-        assert found[-1] == "and 50 more"
+        assert found[-1] == "and then: 50 more problems"
 
     def test_file_and_number_of_patrons_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that is too long is refused before it is read, and one with too many patrons at the first too many."""
