@@ -1,0 +1,35 @@
+"""What happened on the packet path, as values for logs, statistics and F-Ticks.
+
+Nothing here names a patron: the outer user part and every inner name stay out.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from federation.reasons import RefusalReason
+
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    CHALLENGED = "challenged"  # a round of EAP; more follow
+    UNANSWERED = "unanswered"
+    ACCOUNTED = "accounted"  # an Accounting-Request, answered locally
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One final answer to an access point."""
+
+    at: float  # seconds since the epoch
+    client: str  # key of the client
+    visited: str  # library id
+    realm: str  # empty when the name had none
+    home: str  # library id; empty when no library owns the realm
+    home_server: str  # key of the home server; empty when none was asked
+    outcome: Outcome
+    reason: RefusalReason | None
+    seconds: float  # from the request to its answer
+    revision: int  # of the snapshot that decided

@@ -1,0 +1,105 @@
+"""User names and realms: what may travel, and how a realm is written in the registry.
+
+A request's name is judged as octets and forwarded unchanged; only the look-up uses the lower-case realm. The rules are
+those of RFC 7542 and of the filters that roaming federations ask their members to apply before a request leaves.
+"""
+
+from typing import NamedTuple
+
+from federation.errors import InvalidRealm
+from federation.reasons import RefusalReason
+
+MAX_NAME_OCTETS = 253  # RFC 7542 §2.3
+MAX_LABEL_OCTETS = 63  # RFC 1035 §2.3.4
+
+_LABEL = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
+_LOWER = bytes(octet + 32 if 65 <= octet <= 90 else octet for octet in range(256))
+_NOT_REALM = bytes(octet for octet in range(256) if octet not in _LABEL and octet != 0x2E)
+_CONTROL = bytes((*range(32), 127))
+_WHITE_SPACE_AT_AN_END = b" \t"
+
+
+class UserName(NamedTuple):
+    """A name that may travel."""
+
+    user: bytes  # before the "@", as it came; never empty
+    realm: str  # lower-case A-labels
+
+
+def parse_user_name(octets: bytes) -> UserName | RefusalReason:
+    """Return the parts of a User-Name, or why it may not travel (RFC 7542 §2.2).
+
+    A realm has two labels or more of lower- or upper-case letters, digits and inner hyphens. An upper-case realm is
+    looked up in lower case. A U-label is not accepted on the wire: supplicants send A-labels, and a look-alike must not
+    become somebody's realm.
+    """
+    user, at, domain = octets.rpartition(b"@")
+    if not at or not domain:
+        return _judge_without_realm(octets, has_at=bool(at))
+    if b"@" in user:
+        return RefusalReason.MULTIPLE_AT
+    if len(octets) > MAX_NAME_OCTETS or not _is_clean(octets):
+        return RefusalReason.NAME_SYNTAX
+    if not user:
+        return RefusalReason.USER_MISSING
+    realm = domain.translate(_LOWER)
+    if not is_realm(realm):
+        return RefusalReason.REALM_SYNTAX
+    return UserName(user, realm.decode("ascii"))
+
+
+def is_realm(realm: bytes) -> bool:
+    """Whether these octets are a realm in its looked-up form: lower-case A-labels, two or more."""
+    if len(realm) > MAX_NAME_OCTETS or b"." not in realm or len(realm.translate(None, _NOT_REALM)) != len(realm):
+        return False
+    for label in realm.split(b"."):
+        if not label or len(label) > MAX_LABEL_OCTETS or label[0] == 0x2D or label[-1] == 0x2D:
+            return False
+    return True
+
+
+def _judge_without_realm(octets: bytes, *, has_at: bool) -> RefusalReason:
+    if not octets:
+        return RefusalReason.USER_NAME_MISSING
+    if has_at:
+        return RefusalReason.REALM_MISSING if octets.count(b"@") == 1 else RefusalReason.MULTIPLE_AT
+    if octets[:5].translate(_LOWER) == b"host/":
+        return RefusalReason.HOST_NAME
+    return RefusalReason.REALM_MISSING
+
+
+def _is_clean(octets: bytes) -> bool:
+    """No control character, no white space at an end, and text at all; octets of other scripts are the user's own."""
+    if octets[0] in _WHITE_SPACE_AT_AN_END or octets[-1] in _WHITE_SPACE_AT_AN_END:
+        return False
+    if len(octets.translate(None, _CONTROL)) != len(octets):
+        return False
+    if octets.isascii():
+        return True
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return text.isprintable()  # no control, format or space character of any script
+
+
+def normalise_realm(text: str) -> str:
+    """Return a realm as the registry writes it: lower-case A-labels.
+
+    Raises:
+        InvalidRealm: it is no domain name of two labels or more, or a wildcard.
+    """
+    if "*" in text:
+        raise InvalidRealm(f"{text!r} is a wildcard; name each realm, or turn on its sub-realms", field="realm")
+    try:
+        realm = text.encode("ascii") if text.isascii() else text.encode("idna")
+    except UnicodeError:
+        raise InvalidRealm(f"{text!r} can not be written as a domain name", field="realm") from None
+    realm = realm.translate(_LOWER)
+    if not is_realm(realm):
+        raise InvalidRealm(
+            f"{text!r} is no realm: it needs two labels or more of letters, digits and inner hyphens, such as "
+            "library.example",
+            field="realm",
+        )
+    return realm.decode("ascii")

@@ -1,0 +1,1 @@
+"""The registry's database: tables, sessions, and what is compiled from them."""

@@ -1,0 +1,99 @@
+"""The database: one engine, its schema brought up to date, and sessions on it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from federation.store.tables import patrons, registry, tokens, trust  # all tables are known once this module is
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_SECONDS = 10.0  # a writer waits this long for another; changes take a few milliseconds each
+
+TABLES = (registry, patrons, tokens, trust)
+
+
+class Store:
+    """The registry's database. Sessions are for one thread each; the store itself is for all."""
+
+    def __init__(self, url: str) -> None:
+        """`url` as SQLAlchemy writes it, such as `sqlite:////var/lib/biebroam/biebroam.db`; nothing is opened yet."""
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _create_sqlite_engine(url) if self.is_sqlite else create_engine(url, pool_pre_ping=True)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    def migrate(self) -> None:
+        """The schema is the newest one; nothing happens when it is already."""
+        configuration = _configuration()
+        with self.engine.connect() as connection:
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, "head")
+            connection.commit()
+
+    def is_migrated(self) -> bool:
+        """Whether the schema is the newest one."""
+        head = ScriptDirectory.from_config(_configuration()).get_current_head()
+        with self.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision() == head
+
+    @contextmanager
+    def read(self) -> Generator[Session]:
+        """A session that sees one state of the database and leaves nothing behind."""
+        with self._sessions() as session:
+            yield session
+
+    @contextmanager
+    def write(self, *, keep: bool = True) -> Generator[Session]:
+        """A session whose changes are all kept at the end of the block, or none when it raises or `keep` is False.
+
+        Writers follow one another: on SQLite the write lock is taken at the beginning, so that what was read in the
+        block still holds when it is written.
+        """
+        with self._sessions() as session:
+            if self.is_sqlite:
+                session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+            yield session
+            if keep:
+                session.commit()
+
+    def close(self) -> None:
+        """All connections are closed."""
+        self.engine.dispose()
+
+
+def _configuration() -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(MIGRATIONS))
+    configuration.set_main_option("path_separator", "os")
+    return configuration
+
+
+def _create_sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    del record
+    # Python's sqlite3 begins transactions late and by its own rules; None leaves that to _begin_sqlite.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers go on while one writes
+    cursor.execute("PRAGMA foreign_keys = ON")  # off unless asked for, on each connection
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")
