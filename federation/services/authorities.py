@@ -1,0 +1,265 @@
+"""The two authorities in the registry: made once, kept in force, and what each of them publishes.
+
+`create_authorities` makes what is missing and is safe to call again; `renew_due` is called now and then and after
+every change of the federation's settings, and issues what is due. Neither waits for a person: a certificate that runs
+out in the night locks every patron out in the morning.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from federation.errors import NotFound, TrustError
+from federation.services.registry import Change
+from federation.snapshot import EapServerCredentials
+from federation.store.tables.registry import FederationRow
+from federation.store.tables.trust import AuthorityRow, CertificateRow
+from federation.trust.authority import (
+    KeyedCertificate,
+    Revoked,
+    build_crl,
+    create_issuing,
+    create_root,
+    is_due,
+    issue_eap_server,
+)
+from federation.trust.keystore import Sealer
+from federation.trust.profiles import CRL_REFRESH, Profile, Purpose
+from federation.trust.rows import authority_context, certificate_context, format_serial, open_authority
+
+ROOT = "root"
+ISSUING = "issuing"
+_PEM = serialization.Encoding.PEM
+
+
+def create_authorities(change: Change) -> None:
+    """Both authorities exist, with their first revocation lists, and the hosted home server has its certificate."""
+    name = _federation(change.session).name
+    for purpose in Purpose:
+        if change.session.get(AuthorityRow, (purpose, ROOT)) is None:
+            root = create_root(purpose, name, change.now)
+            issuing = create_issuing(root, purpose, name, change.now)
+            for level, keyed in ((ROOT, root), (ISSUING, issuing)):
+                row = AuthorityRow(purpose=purpose, level=level, crl_number=0)
+                _keep_authority(change, row, keyed)
+                _publish(change, row, keyed)
+                change.session.add(row)
+            change.record("authority.create", f"authority/{purpose}")
+    renew_due(change)
+
+
+def renew_due(change: Change) -> list[str]:
+    """Everything that was due is renewed; the list says what, in words for a log.
+
+    Due are: an issuing authority and the hosted home server's certificate after two thirds of their lives, the latter
+    also when the federation's `eap_server_name` is another than it says, and revocation lists after a day.
+    """
+    done: list[str] = []
+    name = _federation(change.session).name
+    for purpose in Purpose:
+        root_row, issuing_row = (
+            load_authority(change.session, purpose, ROOT),
+            load_authority(change.session, purpose, ISSUING),
+        )
+        if is_due(_certificate(issuing_row), change.now):
+            root = open_authority(root_row, change.sealer)
+            earlier = open_authority(issuing_row, change.sealer)
+            renewed = create_issuing(root, purpose, name, change.now, earlier)
+            _keep_authority(change, issuing_row, renewed)
+            change.record("authority.renew", f"authority/{purpose}/{ISSUING}")
+            done.append(f"issuing authority of {purpose}")
+        for row in (root_row, issuing_row):
+            if not change.now - CRL_REFRESH < row.crl_issued_at <= change.now:
+                _publish(change, row, open_authority(row, change.sealer))
+                done.append(f"revocation list of {purpose} {row.level}")
+    if _eap_certificate_is_due(change.session, change.now):
+        renew_eap_certificate(change)
+        done.append("certificate of the hosted home server")
+    return done
+
+
+def is_renewal_due(session: Session, now: datetime) -> bool:
+    """Whether `renew_due` would do anything; reads only, so that asking costs no write."""
+    rows = session.scalars(select(AuthorityRow)).all()
+    return (
+        any(is_due(_certificate(row), now) for row in rows if row.level == ISSUING)
+        or any(not now - CRL_REFRESH < row.crl_issued_at <= now for row in rows)
+        or _eap_certificate_is_due(session, now)
+    )
+
+
+def renew_eap_certificate(change: Change) -> str:
+    """The hosted home server has a new certificate, with a new key, for the federation's `eap_server_name`.
+
+    Earlier ones stay valid: home servers that have not heard of the change yet go on with theirs. Returns the serial
+    number.
+    """
+    federation = _federation(change.session)
+    issuing = open_authority(load_authority(change.session, Purpose.EAP, ISSUING), change.sealer)
+    keyed = issue_eap_server(issuing, federation.eap_server_name, federation.name, change.now)
+    for earlier in change.session.scalars(_eap_certificates()):
+        earlier.superseded_at = change.now
+    serial = format_serial(keyed.certificate.serial_number)
+    sealed_key = change.sealer.seal(keyed.key_pem, certificate_context(serial))
+    change.session.add(
+        build_row(
+            keyed.certificate,
+            Purpose.EAP,
+            Profile.EAP_SERVER,
+            names=(federation.eap_server_name,),
+            now=change.now,
+            sealed_key=sealed_key,
+        )
+    )
+    change.session.flush()
+    change.record("certificate.issue", f"certificate/{serial}", after={"names": [federation.eap_server_name]})
+    return serial
+
+
+def load_eap_credentials(session: Session, sealer: Sealer) -> EapServerCredentials:
+    """The certificate chain, without the root, and the key with which hosted home servers end EAP.
+
+    Raises:
+        TrustError: there is none yet, or its key does not open.
+    """
+    row = session.scalars(_eap_certificates()).first()
+    if row is None or row.sealed_key is None:
+        raise TrustError("the hosted home server has no certificate yet")
+    issuing = load_authority(session, Purpose.EAP, ISSUING)
+    return EapServerCredentials(
+        certificate_chain_pem=(row.certificate_pem + issuing.certificate_pem).encode(),
+        private_key_pem=sealer.open(row.sealed_key, certificate_context(row.serial)),
+    )
+
+
+def load_anchors(session: Session, purpose: Purpose) -> str:
+    """The anchor to be trusted for *purpose*, as PEM: the root alone."""
+    return load_authority(session, purpose, ROOT).certificate_pem
+
+
+def load_crl_pem(session: Session, purpose: Purpose) -> str:
+    """The newest revocation lists of *purpose* as PEM, the issuing authority's first, then the root's."""
+    return "".join(load_authority(session, purpose, level).crl_pem for level in (ISSUING, ROOT))
+
+
+def load_crl_der(session: Session, purpose: Purpose) -> bytes:
+    """The newest revocation list of the issuing authority as DER, as RFC 2585 §3 serves it."""
+    pem = load_authority(session, purpose, ISSUING).crl_pem.encode()
+    return x509.load_pem_x509_crl(pem).public_bytes(serialization.Encoding.DER)
+
+
+def publish_crl(change: Change, purpose: Purpose) -> None:
+    """The issuing authority of *purpose* has a new revocation list, which names all that is revoked now."""
+    row = load_authority(change.session, purpose, ISSUING)
+    _publish(change, row, open_authority(row, change.sealer))
+
+
+def load_authority(session: Session, purpose: Purpose, level: str) -> AuthorityRow:
+    """The row of one authority.
+
+    Raises:
+        TrustError: the authorities have not been made.
+    """
+    row = session.get(AuthorityRow, (purpose, level))
+    if row is None:
+        raise TrustError(f"there is no {level} authority of {purpose}: run init")
+    return row
+
+
+def build_row(
+    certificate: x509.Certificate,
+    purpose: Purpose,
+    profile: Profile,
+    *,
+    names: Iterable[str],
+    nai_realms: Iterable[str] = (),
+    now: datetime,
+    library: str | None = None,
+    sealed_key: bytes | None = None,
+) -> CertificateRow:
+    """A row for a certificate that has just been signed."""
+    return CertificateRow(
+        serial=format_serial(certificate.serial_number),
+        purpose=purpose,
+        profile=profile,
+        library_id=library,
+        names=list(names),
+        nai_realms=list(nai_realms),
+        certificate_pem=_pem(certificate),
+        sealed_key=sealed_key,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        issued_at=now,
+    )
+
+
+def _keep_authority(change: Change, row: AuthorityRow, keyed: KeyedCertificate) -> None:
+    row.certificate_pem = _pem(keyed.certificate)
+    row.sealed_key = change.sealer.seal(keyed.key_pem, authority_context(row.purpose, row.level))
+
+
+def _publish(change: Change, row: AuthorityRow, keyed: KeyedCertificate) -> None:
+    """Only issuing authorities have revoked anything: a root revokes nothing but an issuing authority, by hand."""
+    revoked = _revoked(change.session, row.purpose, change.now) if row.level == ISSUING else []
+    row.crl_number += 1
+    row.crl_issued_at = change.now
+    row.crl_pem = build_crl(keyed, revoked, row.crl_number, change.now).public_bytes(_PEM).decode()
+
+
+def _revoked(session: Session, purpose: str, now: datetime) -> list[Revoked]:
+    """What a list has to name: revoked and not run out, for what has run out is refused for that (RFC 5280 §3.3)."""
+    rows = session.scalars(
+        select(CertificateRow)
+        .where(
+            CertificateRow.purpose == purpose,
+            CertificateRow.revoked_at.is_not(None),
+            CertificateRow.not_after > now - CRL_REFRESH,  # once on a list after its end, as RFC 5280 asks
+        )
+        .order_by(CertificateRow.serial)
+    )
+    return [
+        Revoked(int(row.serial, 16), row.revoked_at, x509.ReasonFlags(row.revocation_reason or "unspecified"))
+        for row in rows
+        if row.revoked_at is not None
+    ]
+
+
+def _eap_certificates() -> Select[CertificateRow]:
+    """The hosted home server's certificates that are in use, the newest first."""
+    return (
+        select(CertificateRow)
+        .where(
+            CertificateRow.profile == Profile.EAP_SERVER,
+            CertificateRow.superseded_at.is_(None),
+            CertificateRow.revoked_at.is_(None),
+        )
+        .order_by(CertificateRow.issued_at.desc())
+    )
+
+
+def _eap_certificate_is_due(session: Session, now: datetime) -> bool:
+    row = session.scalars(_eap_certificates()).first()
+    return (
+        row is None
+        or row.names != [_federation(session).eap_server_name]
+        or is_due(x509.load_pem_x509_certificate(row.certificate_pem.encode()), now)
+    )
+
+
+def _federation(session: Session) -> FederationRow:
+    row = session.scalars(select(FederationRow)).first()
+    if row is None:
+        raise NotFound("the federation has no settings yet")
+    return row
+
+
+def _certificate(row: AuthorityRow) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(row.certificate_pem.encode())
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(_PEM).decode()

@@ -1,0 +1,258 @@
+"""Certificates of members' RADIUS/TLS peers: issued from a request, listed, renewed and revoked.
+
+A member sees and revokes its own; the federation's operator sees all. Only a request comes in and only a certificate
+goes out: no private key of a peer is ever here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from federation.errors import Conflict, NotFound
+from federation.model import Actor, Page
+from federation.services.authorities import (
+    ISSUING,
+    build_row,
+    load_authority,
+    publish_crl,
+    renew_eap_certificate,
+)
+from federation.services.registry import Change, cursor_page, find_library, require_writer
+from federation.store.tables.registry import FederationRow, LibraryRow, RealmRow
+from federation.store.tables.trust import CertificateRow
+from federation.trust.authority import issue_peer
+from federation.trust.profiles import (
+    PeerRequest,
+    Profile,
+    Purpose,
+    parse_peer_request,
+    reread_certificate,
+    verify_ownership,
+)
+from federation.trust.rows import open_authority
+
+
+class CertificateState(StrEnum):
+    """What became of a certificate."""
+
+    ACTIVE = "active"
+    SUPERSEDED = "superseded"  # valid still, and another took its place
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class RevocationReason(StrEnum):
+    """Why a certificate is revoked, in the words of RFC 5280 §5.3.1."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as the registry tells of it."""
+
+    serial: str
+    purpose: Purpose
+    profile: Profile
+    library: str | None
+    names: tuple[str, ...]
+    nai_realms: tuple[str, ...]
+    state: CertificateState
+    not_before: datetime
+    not_after: datetime
+    issued_at: datetime
+    revoked_at: datetime | None
+    revocation_reason: RevocationReason | None
+    certificate_pem: str
+    chain_pem: str  # the certificate and its issuer, without the root: what a TLS server sends
+
+
+def issue_certificate(change: Change, actor: Actor, library: str, request_pem: bytes) -> Certificate:
+    """A new certificate for a peer of *library*, from a PKCS #10 request in PEM.
+
+    Raises:
+        NotFound: there is no such library, or it is not the actor's.
+        Forbidden: the actor may only read.
+        RequestRefused: the request is not one that the profile allows, or has a name that is not the library's.
+    """
+    require_writer(actor)
+    row = find_library(change.session, actor, library)
+    request = parse_peer_request(request_pem)
+    return _issue(change, row, request)
+
+
+def show_certificate(session: Session, actor: Actor, serial: str, now: datetime) -> Certificate:
+    """The certificate with this serial number.
+
+    Raises:
+        NotFound: there is none that the actor may see.
+    """
+    row = _find(session, actor, serial)
+    return _describe(session, row, now)
+
+
+def list_certificates(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    *,
+    library: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[Certificate]:
+    """Certificates that the actor may see, ordered by serial number, at most *limit* of them after *cursor*."""
+    query = _visible(actor).order_by(CertificateRow.serial)
+    if library is not None:
+        query = query.where(CertificateRow.library_id == library)
+    if cursor is not None:
+        query = query.where(CertificateRow.serial > cursor)
+    page = cursor_page(list(session.scalars(query.limit(limit + 1))), limit, lambda row: row.serial)
+    return Page([_describe(session, row, now) for row in page.items], page.next_cursor)
+
+
+def renew_certificate(change: Change, actor: Actor, serial: str) -> Certificate:
+    """A new certificate in the place of another, which stays valid to its end.
+
+    A peer's has the same key and names, if they are still the library's; the hosted home server's has a new key.
+
+    Raises:
+        NotFound: there is none that the actor may see.
+        Forbidden: the actor may only read.
+        Conflict: it is revoked: a new request has to be made, with a new key.
+        RequestRefused: a name is no longer the library's.
+    """
+    require_writer(actor)
+    row = _find(change.session, actor, serial)
+    if row.revoked_at is not None:
+        raise Conflict(f"certificate {serial} is revoked: make a new request with a new key")
+    if row.library_id is None:
+        renewed = renew_eap_certificate(change)
+        return _describe(change.session, _find(change.session, actor, renewed), change.now)
+    library = find_library(change.session, actor, row.library_id)
+    request = reread_certificate(row.certificate_pem.encode())
+    row.superseded_at = change.now
+    return _issue(change, library, request)
+
+
+def revoke_certificate(
+    change: Change, actor: Actor, serial: str, reason: RevocationReason = RevocationReason.UNSPECIFIED
+) -> Certificate:
+    """The certificate is revoked, and the new revocation list says so; to revoke it again changes nothing.
+
+    When it was the hosted home server's, that has a new one at once.
+
+    Raises:
+        NotFound: there is none that the actor may see.
+        Forbidden: the actor may only read.
+    """
+    require_writer(actor)
+    row = _find(change.session, actor, serial)
+    if row.revoked_at is None:
+        row.revoked_at = change.now
+        row.revocation_reason = reason
+        change.session.flush()
+        change.record(
+            "certificate.revoke", f"certificate/{row.serial}", library=row.library_id, after={"reason": reason}
+        )
+        publish_crl(change, Purpose(row.purpose))
+        if row.profile == Profile.EAP_SERVER and row.superseded_at is None:
+            renew_eap_certificate(change)
+    return _describe(change.session, row, change.now)
+
+
+def revoke_all(change: Change, library: str) -> int:
+    """Every certificate of *library* is revoked, because it leaves; returns how many were."""
+    rows = change.session.scalars(
+        select(CertificateRow).where(CertificateRow.library_id == library, CertificateRow.revoked_at.is_(None))
+    ).all()
+    for row in rows:
+        row.revoked_at = change.now
+        row.revocation_reason = RevocationReason.CESSATION_OF_OPERATION
+        change.record("certificate.revoke", f"certificate/{row.serial}", after={"reason": row.revocation_reason})
+    if rows:
+        change.session.flush()
+        publish_crl(change, Purpose.PEERS)
+    return len(rows)
+
+
+def _issue(change: Change, library: LibraryRow, request: PeerRequest) -> Certificate:
+    verify_ownership(request, library.id, _owners_of_realms(change.session))
+    federation = change.session.scalars(select(FederationRow)).one()
+    issuing = open_authority(load_authority(change.session, Purpose.PEERS, ISSUING), change.sealer)
+    certificate = issue_peer(
+        issuing,
+        request,
+        library=library.id,
+        roles=library.roles,
+        federation_name=federation.name,
+        now=change.now,
+    )
+    row = build_row(
+        certificate,
+        Purpose.PEERS,
+        Profile.PEER,
+        names=request.names,
+        nai_realms=request.nai_realms,
+        now=change.now,
+        library=library.id,
+    )
+    change.session.add(row)
+    change.session.flush()
+    names = [*request.names, *request.nai_realms]
+    change.record("certificate.issue", f"certificate/{row.serial}", library=library.id, after={"names": names})
+    return _describe(change.session, row, change.now)
+
+
+def _owners_of_realms(session: Session) -> Mapping[str, str]:
+    return {row.name: row.library_id for row in session.scalars(select(RealmRow))}
+
+
+def _visible(actor: Actor) -> Select[CertificateRow]:
+    """The tenant check is in the query: what is another's is not found."""
+    query = select(CertificateRow)
+    return query if actor.library is None else query.where(CertificateRow.library_id == actor.library)
+
+
+def _find(session: Session, actor: Actor, serial: str) -> CertificateRow:
+    row = session.scalars(_visible(actor).where(CertificateRow.serial == serial.lower())).one_or_none()
+    if row is None:
+        raise NotFound("there is no such certificate")
+    return row
+
+
+def _describe(session: Session, row: CertificateRow, now: datetime) -> Certificate:
+    purpose = Purpose(row.purpose)
+    issuing = load_authority(session, purpose, ISSUING)
+    return Certificate(
+        serial=row.serial,
+        purpose=purpose,
+        profile=Profile(row.profile),
+        library=row.library_id,
+        names=tuple(row.names),
+        nai_realms=tuple(row.nai_realms),
+        state=_state_of(row, now),
+        not_before=row.not_before,
+        not_after=row.not_after,
+        issued_at=row.issued_at,
+        revoked_at=row.revoked_at,
+        revocation_reason=RevocationReason(row.revocation_reason) if row.revocation_reason else None,
+        certificate_pem=row.certificate_pem,
+        chain_pem=row.certificate_pem + issuing.certificate_pem,
+    )
+
+
+def _state_of(row: CertificateRow, now: datetime) -> CertificateState:
+    if row.revoked_at is not None:
+        return CertificateState.REVOKED
+    if row.not_after <= now:
+        return CertificateState.EXPIRED
+    return CertificateState.ACTIVE if row.superseded_at is None else CertificateState.SUPERSEDED
