@@ -24,7 +24,7 @@ from federation.trust.keystore import Sealer
 
 __all__ = ["Actor", "Change", "Page", "Registry", "Role"]
 
-_FIRST_DIGEST = "0" * 64
+FIRST_DIGEST = "0" * 64  # what the chain of the audit trail begins with
 Item = TypeVar("Item")
 
 
@@ -89,7 +89,7 @@ class Change:
     def finish(self) -> None:
         """The audit rows are chained to those before them, and the revision is raised."""
         last = self.session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(1)).first()
-        digest = last.digest if last else _FIRST_DIGEST
+        digest = last.digest if last else FIRST_DIGEST
         for row in self._records:
             digest = row.digest = digest_of(row, digest)
             self.session.add(row)

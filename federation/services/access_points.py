@@ -1,0 +1,254 @@
+"""Access points, controllers and libraries' own proxies: who may ask."""
+
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from federation.errors import Conflict, InvalidInput, NotFound
+from federation.model import AccessPoint, Actor, ClientKind, Created, LibraryId, Page
+from federation.services.registry import Change, check_version, cursor_page, find_library, require_writer
+from federation.services.values import generate_secret, parse_host, parse_id, parse_network, parse_secret, parse_vlan
+from federation.store.tables.registry import AccessPointRow
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPointValues:
+    """All that can be said of an access point, but its name and its secret."""
+
+    kind: ClientKind = ClientKind.ACCESS_POINT
+    address: str | None = None
+    certificate: str | None = None
+    guest_vlan: int | None = None
+    allow_pap: bool = False
+    request_cui: bool = False
+    require_message_authenticator: bool = True
+
+
+def add_access_point(
+    change: Change, actor: Actor, library_id: str, *, name: str, values: AccessPointValues, secret: str | None = None
+) -> Created[AccessPoint]:
+    """The library's access point may ask; without a secret, one is generated and seen this once.
+
+    Raises:
+        NotFound: there is no such library that the actor may see.
+        Forbidden: the actor may only read.
+        InvalidInput: a value can not be, or there is neither an address nor a certificate.
+        Conflict: there is one of that name, or another client has the address.
+    """
+    library = find_library(change.session, actor, library_id)
+    require_writer(actor)
+    row = AccessPointRow(library_id=library.id, name=parse_id(name, "/name"), version=1)
+    query = select(AccessPointRow).where(AccessPointRow.library_id == library.id, AccessPointRow.name == row.name)
+    if change.session.scalars(query).one_or_none() is not None:
+        raise Conflict(f"library {library.id!r} has an access point {row.name!r} already")
+    _keep_values(change.session, actor, row, values)
+    generated = _keep_secret(change, row, secret, generate=True)
+    change.session.add(row)
+    change.session.flush()
+    change.record("access-point.add", _subject(row), library=library.id, after=state_of(row))
+    return Created(_describe(row), generated)
+
+
+def show_access_point(session: Session, actor: Actor, library_id: str, name: str) -> AccessPoint:
+    """The access point.
+
+    Raises:
+        NotFound: there is none that the actor may see.
+    """
+    return _describe(_find(session, actor, library_id, name))
+
+
+def list_access_points(
+    session: Session, actor: Actor, library_id: str, *, limit: int = 100, cursor: str | None = None
+) -> Page[AccessPoint]:
+    """The library's access points, ordered by name.
+
+    Raises:
+        NotFound: there is no such library that the actor may see.
+    """
+    library = find_library(session, actor, library_id)
+    query = (
+        select(AccessPointRow)
+        .where(AccessPointRow.library_id == library.id)
+        .order_by(AccessPointRow.name)
+        .limit(limit + 1)
+    )
+    if cursor is not None:
+        query = query.where(AccessPointRow.name > cursor)
+    return cursor_page([_describe(row) for row in session.scalars(query)], limit, lambda point: point.name)
+
+
+def change_access_point(
+    change: Change,
+    actor: Actor,
+    library_id: str,
+    name: str,
+    *,
+    values: AccessPointValues,
+    secret: str | None = None,
+    expected_version: int | None = None,
+) -> Created[AccessPoint]:
+    """The access point is as said; without a secret the one it has stays. Raises as `add_access_point` does."""
+    row = _find(change.session, actor, library_id, name)
+    require_writer(actor)
+    check_version(row.version, expected_version)
+    before, sealed = state_of(row), row.sealed_secret
+    _keep_values(change.session, actor, row, values)
+    generated = _keep_secret(change, row, secret, generate=False)
+    return _finish(change, row, before, sealed, generated)
+
+
+def renew_secret(
+    change: Change, actor: Actor, library_id: str, name: str, *, expected_version: int | None = None
+) -> Created[AccessPoint]:
+    """The access point has a new, generated secret, seen this once; the earlier one opens nothing any more.
+
+    Raises:
+        NotFound: there is none that the actor may see.
+        Forbidden: the actor may only read.
+        InvalidInput: it speaks RADIUS/TLS, where certificates take the place of secrets.
+        Conflict: it has changed since *expected_version*.
+    """
+    row = _find(change.session, actor, library_id, name)
+    require_writer(actor)
+    check_version(row.version, expected_version)
+    if row.address is None:
+        raise InvalidInput("it speaks RADIUS/TLS, where the secret is always `radsec`", field="/secret")
+    before, sealed = state_of(row), row.sealed_secret
+    generated = _keep_secret(change, row, generate_secret(), generate=False)
+    return _finish(change, row, before, sealed, generated)
+
+
+def remove_access_point(
+    change: Change, actor: Actor, library_id: str, name: str, *, expected_version: int | None = None
+) -> None:
+    """The access point may not ask any more; raises as `renew_secret` does."""
+    row = _find(change.session, actor, library_id, name)
+    require_writer(actor)
+    check_version(row.version, expected_version)
+    change.record("access-point.remove", _subject(row), library=row.library_id, before=state_of(row))
+    change.session.delete(row)
+    change.session.flush()
+
+
+def secret_context(library: str, name: str) -> str:
+    """What the seal of an access point's secret is bound to."""
+    return f"access-point:{library}/{name}"
+
+
+def state_of(row: AccessPointRow) -> dict[str, object]:
+    """The values as the audit trail shows them; of the secret, when it last changed."""
+    return {
+        "kind": row.kind,
+        "address": row.address,
+        "certificate": row.certificate,
+        "guest_vlan": row.guest_vlan,
+        "allow_pap": row.allow_pap,
+        "request_cui": row.request_cui,
+        "require_message_authenticator": row.require_message_authenticator,
+        "secret_changed_at": row.secret_changed_at.isoformat() if row.secret_changed_at else None,
+    }
+
+
+def _finish(
+    change: Change, row: AccessPointRow, before: dict[str, object], sealed: bytes | None, generated: str | None
+) -> Created[AccessPoint]:
+    if state_of(row) != before or row.sealed_secret != sealed:
+        row.version += 1
+        change.session.flush()
+        change.record("access-point.change", _subject(row), library=row.library_id, before=before, after=state_of(row))
+    return Created(_describe(row), generated)
+
+
+def _find(session: Session, actor: Actor, library_id: str, name: str) -> AccessPointRow:
+    library = find_library(session, actor, library_id)
+    query = select(AccessPointRow).where(AccessPointRow.library_id == library.id, AccessPointRow.name == name)
+    row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFound(f"library {library.id!r} has no access point {name!r}")
+    return row
+
+
+def _keep_values(session: Session, actor: Actor, row: AccessPointRow, values: AccessPointValues) -> None:
+    if (values.address is None) == (values.certificate is None):
+        raise InvalidInput(
+            "an access point has either an address (RADIUS/UDP) or the name in its certificate (RADIUS/TLS)",
+            field="/address",
+        )
+    row.address = None
+    if values.address is not None:
+        network = parse_network(values.address, "/address")
+        row.address = str(network) if network.num_addresses > 1 else str(network.network_address)
+        _check_address(session, actor, row)
+    row.certificate = None if values.certificate is None else parse_host(values.certificate, "/certificate")
+    row.kind = str(values.kind)
+    row.guest_vlan = parse_vlan(values.guest_vlan, "/guest_vlan")
+    row.allow_pap = values.allow_pap
+    row.request_cui = values.request_cui
+    row.require_message_authenticator = values.require_message_authenticator
+
+
+def _check_address(session: Session, actor: Actor, row: AccessPointRow) -> None:
+    """Refuse what would leave open, or take away from another library, whose packets these are.
+
+    The same prefix twice is nobody's. A longer prefix inside another one wins by its length, so only an operator may
+    put one inside another library's: a library could cut off its neighbour's access points with it.
+    """
+    with session.no_autoflush:
+        same = session.scalars(select(AccessPointRow).where(AccessPointRow.address == row.address)).first()
+        if same is not None and (same.library_id, same.name) != (row.library_id, row.name):
+            raise Conflict(f"{row.address} belongs to another client already")
+        if actor.is_operator or row.address is None:
+            return
+        network = ip_network(row.address)
+        others = session.scalars(
+            select(AccessPointRow.address).where(
+                AccessPointRow.library_id != row.library_id, AccessPointRow.address.is_not(None)
+            )
+        )
+        for other in others:
+            their = ip_network(other or "")
+            if network.version == their.version and network.overlaps(their):
+                raise Conflict(f"{row.address} overlaps another library's network; ask the federation's operator")
+
+
+def _keep_secret(change: Change, row: AccessPointRow, secret: str | None, *, generate: bool) -> str | None:
+    """Seal the secret given, or a generated one; returns one that has to be shown."""
+    if row.address is None:
+        if secret is not None:
+            raise InvalidInput("over RADIUS/TLS the secret is always `radsec`; leave it out", field="/secret")
+        row.sealed_secret = row.secret_changed_at = None
+        return None
+    shown = None
+    if secret is None:
+        if not generate and row.sealed_secret is not None:
+            return None
+        secret = shown = generate_secret()
+    octets = parse_secret(secret, "/secret")
+    context = secret_context(row.library_id, row.name)
+    if row.sealed_secret is None or change.sealer.open(row.sealed_secret, context) != octets:
+        row.sealed_secret = change.sealer.seal(octets, context)
+        row.secret_changed_at = change.now
+    return shown
+
+
+def _subject(row: AccessPointRow) -> str:
+    return f"library/{row.library_id}/access-point/{row.name}"
+
+
+def _describe(row: AccessPointRow) -> AccessPoint:
+    return AccessPoint(
+        library=LibraryId(row.library_id),
+        name=row.name,
+        kind=ClientKind(row.kind),
+        address=row.address,
+        certificate=row.certificate,
+        guest_vlan=row.guest_vlan,
+        allow_pap=row.allow_pap,
+        request_cui=row.request_cui,
+        require_message_authenticator=row.require_message_authenticator,
+        secret_changed_at=row.secret_changed_at,
+        version=row.version,
+    )
