@@ -1,0 +1,1 @@
+"""What the running workers of this node say about themselves, and how it is shown."""
