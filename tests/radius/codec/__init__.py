@@ -1,0 +1,1 @@
+"""Tests of packets built and described by name."""

@@ -1,0 +1,11 @@
+"""What the tests of the codec share."""
+
+from pathlib import Path
+
+from radius.codec.dictionary import load
+from radius.wire.authenticators import KeyedSecret
+
+DICTIONARY_PATH = Path(__file__).parents[3] / "config" / "dictionaries" / "dictionary"
+DICTIONARY = load(DICTIONARY_PATH)
+KEYED = KeyedSecret(b"a secret of this test")
+AUTHENTICATOR = bytes(range(16))
