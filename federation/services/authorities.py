@@ -29,7 +29,7 @@ from federation.trust.authority import (
 )
 from federation.trust.keystore import Sealer
 from federation.trust.profiles import CRL_REFRESH, Profile, Purpose
-from federation.trust.rows import authority_context, certificate_context, format_serial, open_authority
+from federation.trust.rows import format_serial, open_authority
 
 ROOT = "root"
 ISSUING = "issuing"
@@ -103,21 +103,14 @@ def renew_eap_certificate(change: Change) -> str:
     keyed = issue_eap_server(issuing, federation.eap_server_name, federation.name, change.now)
     for earlier in change.session.scalars(_eap_certificates()):
         earlier.superseded_at = change.now
-    serial = format_serial(keyed.certificate.serial_number)
-    sealed_key = change.sealer.seal(keyed.key_pem, certificate_context(serial))
-    change.session.add(
-        build_row(
-            keyed.certificate,
-            Purpose.EAP,
-            Profile.EAP_SERVER,
-            names=(federation.eap_server_name,),
-            now=change.now,
-            sealed_key=sealed_key,
-        )
+    row = build_row(
+        keyed.certificate, Purpose.EAP, Profile.EAP_SERVER, names=(federation.eap_server_name,), now=change.now
     )
+    row.sealed_key = change.sealer.seal(keyed.key_pem, row.key_context)
+    change.session.add(row)
     change.session.flush()
-    change.record("certificate.issue", f"certificate/{serial}", after={"names": [federation.eap_server_name]})
-    return serial
+    change.record("certificate.issue", f"certificate/{row.serial}", after={"names": [federation.eap_server_name]})
+    return row.serial
 
 
 def load_eap_credentials(session: Session, sealer: Sealer) -> EapServerCredentials:
@@ -132,7 +125,7 @@ def load_eap_credentials(session: Session, sealer: Sealer) -> EapServerCredentia
     issuing = load_authority(session, Purpose.EAP, ISSUING)
     return EapServerCredentials(
         certificate_chain_pem=(row.certificate_pem + issuing.certificate_pem).encode(),
-        private_key_pem=sealer.open(row.sealed_key, certificate_context(row.serial)),
+        private_key_pem=sealer.open(row.sealed_key, row.key_context),
     )
 
 
@@ -179,7 +172,6 @@ def build_row(
     nai_realms: Iterable[str] = (),
     now: datetime,
     library: str | None = None,
-    sealed_key: bytes | None = None,
 ) -> CertificateRow:
     """A row for a certificate that has just been signed."""
     return CertificateRow(
@@ -190,7 +182,6 @@ def build_row(
         names=list(names),
         nai_realms=list(nai_realms),
         certificate_pem=_pem(certificate),
-        sealed_key=sealed_key,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         issued_at=now,
@@ -199,7 +190,7 @@ def build_row(
 
 def _keep_authority(change: Change, row: AuthorityRow, keyed: KeyedCertificate) -> None:
     row.certificate_pem = _pem(keyed.certificate)
-    row.sealed_key = change.sealer.seal(keyed.key_pem, authority_context(row.purpose, row.level))
+    row.sealed_key = change.sealer.seal(keyed.key_pem, row.key_context)
 
 
 def _publish(change: Change, row: AuthorityRow, keyed: KeyedCertificate) -> None:

@@ -4,12 +4,12 @@ A member sees and revokes its own; the federation's operator sees all. Only a re
 goes out: no private key of a peer is ever here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Text, cast, or_, select
 from sqlalchemy.orm import Session
 
 from federation.errors import Conflict, NotFound
@@ -29,6 +29,7 @@ from federation.trust.profiles import (
     PeerRequest,
     Profile,
     Purpose,
+    RequestRefused,
     parse_peer_request,
     reread_certificate,
     verify_ownership,
@@ -171,13 +172,40 @@ def revoke_certificate(
 
 def revoke_all(change: Change, library: str) -> int:
     """Every certificate of *library* is revoked, because it leaves; returns how many were."""
-    rows = change.session.scalars(
-        select(CertificateRow).where(CertificateRow.library_id == library, CertificateRow.revoked_at.is_(None))
-    ).all()
+    rows = change.session.scalars(_active_peers().where(CertificateRow.library_id == library)).all()
+    return _revoke_rows(change, rows, RevocationReason.CESSATION_OF_OPERATION)
+
+
+def revoke_unowned(change: Change, realm: str) -> int:
+    """Every certificate with a name in *realm* that is no longer its library's is revoked; returns how many were.
+
+    Call it when a realm has gained or lost its owner: what was a library's own name may be its neighbour's now.
+    """
+    realms = _owners_of_realms(change.session)
+    mentions = or_(
+        cast(CertificateRow.names, Text).contains(realm, autoescape=True),
+        cast(CertificateRow.nai_realms, Text).contains(realm, autoescape=True),
+    )
+    unowned: list[CertificateRow] = []
+    for row in change.session.scalars(_active_peers().where(mentions)):
+        try:
+            verify_ownership(row.names, row.nai_realms, row.library_id or "", realms)
+        except RequestRefused:
+            unowned.append(row)
+    return _revoke_rows(change, unowned, RevocationReason.AFFILIATION_CHANGED)
+
+
+def _active_peers() -> Select[CertificateRow]:
+    return select(CertificateRow).where(CertificateRow.purpose == Purpose.PEERS, CertificateRow.revoked_at.is_(None))
+
+
+def _revoke_rows(change: Change, rows: Sequence[CertificateRow], reason: RevocationReason) -> int:
     for row in rows:
         row.revoked_at = change.now
-        row.revocation_reason = RevocationReason.CESSATION_OF_OPERATION
-        change.record("certificate.revoke", f"certificate/{row.serial}", after={"reason": row.revocation_reason})
+        row.revocation_reason = reason
+        change.record(
+            "certificate.revoke", f"certificate/{row.serial}", library=row.library_id, after={"reason": reason}
+        )
     if rows:
         change.session.flush()
         publish_crl(change, Purpose.PEERS)
@@ -185,7 +213,7 @@ def revoke_all(change: Change, library: str) -> int:
 
 
 def _issue(change: Change, library: LibraryRow, request: PeerRequest) -> Certificate:
-    verify_ownership(request, library.id, _owners_of_realms(change.session))
+    verify_ownership(request.names, request.nai_realms, library.id, _owners_of_realms(change.session))
     federation = change.session.scalars(select(FederationRow)).one()
     issuing = open_authority(load_authority(change.session, Purpose.PEERS, ISSUING), change.sealer)
     certificate = issue_peer(

@@ -124,11 +124,6 @@ def remove_home_server(
     change.session.flush()
 
 
-def secret_context(library: str, name: str) -> str:
-    """What the seal of a home server's secret is bound to."""
-    return f"home-server:{library}/{name}"
-
-
 def state_of(row: HomeServerRow) -> dict[str, object]:
     """The values as the audit trail shows them; of the secret, when it last changed."""
     return {
@@ -175,7 +170,7 @@ def _keep_secret(change: Change, row: HomeServerRow, secret: str | None, *, gene
             return None
         secret = shown = generate_secret()
     octets = parse_secret(secret, "/secret")
-    context = secret_context(row.library_id, row.name)
+    context = row.secret_context
     if row.sealed_secret is None or change.sealer.open(row.sealed_secret, context) != octets:
         row.sealed_secret = change.sealer.seal(octets, context)
         row.secret_changed_at = change.now

@@ -16,7 +16,6 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from federation.errors import Conflict, Forbidden, InvalidInput, NotFound
-from federation.identity.local import nt_hash_context
 from federation.identity.passwords import PasswordHashes, nt_hash, validate_new_password
 from federation.identity.patron_files import InvalidPatronFile, NewPatron, build_problem, parse_patron_file
 from federation.identity.patron_names import normalise_user
@@ -300,8 +299,7 @@ def _find_for_change(
 def _keep_password(change: Change, store: _Store, row: PatronRow, password_hash: str, password: bytes) -> None:
     row.password_hash = password_hash
     digest = nt_hash(password) if store.keeps_nt_hashes else None
-    context = nt_hash_context(row.library_id, row.realm, row.user)
-    row.sealed_nt_hash = None if digest is None else change.sealer.seal(digest, context)
+    row.sealed_nt_hash = None if digest is None else change.sealer.seal(digest, row.nt_hash_context)
     row.changed_at = change.now
 
 

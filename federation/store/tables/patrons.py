@@ -29,3 +29,8 @@ class PatronRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column(default=1)
+
+    @property
+    def nt_hash_context(self) -> str:
+        """The context in which the NT hash is sealed; library and realm have no "/" in them."""
+        return f"patron/{self.library_id}/{self.realm}/{self.user}/nt-hash"

@@ -85,6 +85,11 @@ class AccessPointRow(Base):
     require_message_authenticator: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
 
+    @property
+    def secret_context(self) -> str:
+        """What the seal of the secret is bound to."""
+        return f"access-point:{self.library_id}/{self.name}"
+
 
 class HomeServerRow(Base):
     """A library's own RADIUS server."""
@@ -103,6 +108,11 @@ class HomeServerRow(Base):
     secret_changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     require_message_authenticator: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
+
+    @property
+    def secret_context(self) -> str:
+        """What the seal of the secret is bound to."""
+        return f"home-server:{self.library_id}/{self.name}"
 
 
 class IdentityRow(Base):

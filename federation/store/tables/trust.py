@@ -21,6 +21,11 @@ class AuthorityRow(Base):
     crl_number: Mapped[int]  # grows with each list (RFC 5280 §5.2.3)
     crl_issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    @property
+    def key_context(self) -> str:
+        """The context in which the key is sealed."""
+        return f"authority/{self.purpose}/{self.level}/key"
+
 
 class CertificateRow(Base):
     """One certificate that an issuing authority signed; it stays for as long as a revocation list may need it."""
@@ -42,3 +47,8 @@ class CertificateRow(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revocation_reason: Mapped[str | None] = mapped_column(String(32))  # as RFC 5280 §5.3.1 names it
     superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # a later one took its place
+
+    @property
+    def key_context(self) -> str:
+        """The context in which the key is sealed, where there is one."""
+        return f"certificate/{self.serial}/key"
