@@ -25,11 +25,6 @@ from federation.trust.keystore import Sealer
 _log = logging.getLogger(__name__)
 
 
-def nt_hash_context(library: str, realm: str, user: str) -> str:
-    """The context in which the NT hash of a patron is sealed."""
-    return f"patron/{library}/{realm}/{user}/nt-hash"
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """A patron as one look-up finds them; no session stays open while a password is hashed."""
@@ -115,10 +110,10 @@ class LocalStore:
             found = session.execute(query).one_or_none()
             if found is None:
                 return None
-            row, keeps_nt_hash = found.tuple()
+            row, keeps_nt_hash = found
             return _Found(
                 id=row.id,
-                context=nt_hash_context(row.library_id, row.realm, row.user),
+                context=row.nt_hash_context,
                 password_hash=row.password_hash,
                 sealed_nt_hash=row.sealed_nt_hash,
                 keeps_nt_hash=bool(keeps_nt_hash),

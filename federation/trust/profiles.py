@@ -123,8 +123,8 @@ def reread_certificate(pem: bytes) -> PeerRequest:
     return PeerRequest(_checked_key(certificate), tuple(names), tuple(nai_realms))
 
 
-def verify_ownership(request: PeerRequest, owner: str, realms: Mapping[str, str]) -> None:
-    """Return when every name of *request* stands under a realm of *owner*.
+def verify_ownership(names: Iterable[str], nai_realms: Iterable[str], owner: str, realms: Mapping[str, str]) -> None:
+    """Return when every one of *names* stands under a realm of *owner*, and all *nai_realms* are its realms.
 
     *realms* says which library owns each realm of the federation. The closest realm above a name decides, so a
     library that owns "city.example" gets no certificate for a neighbour's "branch.city.example".
@@ -132,12 +132,11 @@ def verify_ownership(request: PeerRequest, owner: str, realms: Mapping[str, str]
     Raises:
         RequestRefused: a name is another library's, or nobody's.
     """
-    for name in request.names:
+    for name in names:
         if _owner_of(name, realms) != owner:
             raise RequestRefused(f"{name} is not under a realm of library {owner}")
-    for value in request.nai_realms:
-        realm = value.removeprefix("*.")
-        if realms.get(realm) != owner:
+    for value in nai_realms:
+        if realms.get(value.removeprefix("*.")) != owner:
             raise RequestRefused(f"{value} is not a realm of library {owner}")
 
 

@@ -10,16 +10,6 @@ from federation.trust.authority import KeyedCertificate
 from federation.trust.keystore import Sealer
 
 
-def authority_context(purpose: str, level: str) -> str:
-    """The context in which an authority's key is sealed."""
-    return f"authority/{purpose}/{level}/key"
-
-
-def certificate_context(serial: str) -> str:
-    """The context in which the key of a certificate is sealed."""
-    return f"certificate/{serial}/key"
-
-
 def format_serial(serial: int) -> str:
     """*serial* as it is shown and stored: lower-case hexadecimal."""
     return f"{serial:x}"
@@ -31,7 +21,7 @@ def open_authority(row: AuthorityRow, sealer: Sealer) -> KeyedCertificate:
     Raises:
         TrustError: its key does not open with this node key, or is no key of an authority.
     """
-    pem = sealer.open(row.sealed_key, authority_context(row.purpose, row.level))
+    pem = sealer.open(row.sealed_key, row.key_context)
     key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TrustError(f"the {row.purpose} {row.level} authority has a key of another kind")

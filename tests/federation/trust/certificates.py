@@ -54,6 +54,13 @@ def pem(thing: x509.Certificate | x509.CertificateSigningRequest | x509.Certific
     return thing.public_bytes(serialization.Encoding.PEM)
 
 
+def pem_of_key(certificate: x509.Certificate) -> bytes:
+    """The public key of *certificate* as PEM: two are the same key when these are the same octets."""
+    return certificate.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 def verify_chain(
     folder: Path, root: bytes, chain: bytes, *arguments: str, at: datetime = NOW
 ) -> subprocess.CompletedProcess[bytes]:
