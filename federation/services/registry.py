@@ -82,9 +82,9 @@ class Change:
                 row.changed_at = self.now
 
     @property
-    def has_records(self) -> bool:
-        """Whether anything was done."""
-        return bool(self._records)
+    def records(self) -> tuple[AuditRow, ...]:
+        """What was done so far, in order."""
+        return tuple(self._records)
 
     def finish(self) -> None:
         """The audit rows are chained to those before them, and the revision is raised."""
@@ -133,9 +133,9 @@ class Registry:
             revision = (settings.revision if settings else 0) + 1
             change = Change(session, self.sealer, actor, reason, self.now(), revision)
             yield change
-            if change.has_records:
+            if change.records:
                 change.finish()
-        if change.has_records and not dry_run:
+        if change.records and not dry_run:
             self._announce(revision)
 
 

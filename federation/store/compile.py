@@ -118,6 +118,23 @@ def validate_snapshot(snapshot: Snapshot) -> list[str]:
     return reasons
 
 
+def validate_candidate(session: Session) -> list[str]:
+    """Why what the session holds, not yet kept, could not become a snapshot; looks at routes, and opens no secret."""
+    seen: dict[str, str] = {}
+    reasons: list[str] = []
+    for key, address in session.execute(
+        select(AccessPointRow.library_id + "/" + AccessPointRow.name, AccessPointRow.address)
+        .where(AccessPointRow.address.is_not(None))
+        .order_by(AccessPointRow.id)
+    ):
+        if address is None:
+            continue
+        if address in seen:
+            reasons.append(f"{address} belongs to two clients: {seen[address]}, {key}")
+        seen[address] = key
+    return reasons
+
+
 def operator_name_of(library: LibraryRow) -> str:
     """The library's Operator-Name (RFC 5580 §4.1): as it says, or its first realm."""
     if library.operator_name:
