@@ -181,13 +181,16 @@ def revoke_unowned(change: Change, realm: str) -> int:
 
     Call it when a realm has gained or lost its owner: what was a library's own name may be its neighbour's now.
     """
-    realms = _owners_of_realms(change.session)
     mentions = or_(
         cast(CertificateRow.names, Text).contains(realm, autoescape=True),
         cast(CertificateRow.nai_realms, Text).contains(realm, autoescape=True),
     )
+    rows = change.session.scalars(_active_peers().where(mentions)).all()
+    if not rows:  # as nearly always: then a realm costs no look at all the others
+        return 0
+    realms = _owners_of_realms(change.session)
     unowned: list[CertificateRow] = []
-    for row in change.session.scalars(_active_peers().where(mentions)):
+    for row in rows:
         try:
             verify_ownership(row.names, row.nai_realms, row.library_id or "", realms)
         except RequestRefused:
@@ -241,7 +244,7 @@ def _issue(change: Change, library: LibraryRow, request: PeerRequest) -> Certifi
 
 
 def _owners_of_realms(session: Session) -> Mapping[str, str]:
-    return {row.name: row.library_id for row in session.scalars(select(RealmRow))}
+    return {row.name: row.library_id for row in session.execute(select(RealmRow.name, RealmRow.library_id))}
 
 
 def _visible(actor: Actor) -> Select[CertificateRow]:

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from federation.errors import Conflict, InvalidInput, NotFound
 from federation.model import Actor, LibraryId, Page, RealmEntry
 from federation.policy import DenyList
+from federation.services.certificates import revoke_unowned
 from federation.services.registry import Change, check_version, cursor_page, find_library, require_operator
 from federation.services.values import parse_realm
 from federation.store.tables.registry import FederationRow, RealmRow
@@ -36,6 +37,7 @@ def add_realm(
     change.session.add(row)
     change.session.flush()
     change.record("realm.add", _subject(row), library=library.id, after=_state(row))
+    revoke_unowned(change, row.name)  # a neighbour may hold a certificate below it
     return _describe(row)
 
 
@@ -102,6 +104,7 @@ def remove_realm(
     change.record("realm.remove", _subject(row), library=row.library_id, before=_state(row))
     change.session.delete(row)
     change.session.flush()
+    revoke_unowned(change, row.name)
 
 
 def _find(session: Session, actor: Actor, library_id: str, name: str) -> RealmRow:

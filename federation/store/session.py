@@ -28,7 +28,11 @@ class Store:
         """`url` as SQLAlchemy writes it, such as `sqlite:////var/lib/biebroam/biebroam.db`; nothing is opened yet."""
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _create_sqlite_engine(url) if self.is_sqlite else create_engine(url, pool_pre_ping=True)
+        self.engine = (
+            _create_sqlite_engine(url)
+            if self.is_sqlite
+            else create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     def migrate(self) -> None:
@@ -78,7 +82,8 @@ def _configuration() -> Config:
 
 
 def _create_sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    # hide_parameters: an error's text must not carry the values that were to be written.
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -34,6 +34,7 @@ from federation.trust.keystore import NodeKey, Sealer
 from tests.federation.members import BOEKENBURG, CHEAP_HASHES, LEESSTAD, OPERATOR, READER, START, Members
 
 NAME = "jansen@boekenburg.test"
+Attempt = Callable[[Change], object]
 OWN_READER = Actor("reader", Role.READER, "boekenburg")
 
 
@@ -214,7 +215,7 @@ class TestTenants:
                 show_patron(session, LEESSTAD, "boekenburg", NAME)
             with pytest.raises(NotFound):
                 list_patrons(session, LEESSTAD, "boekenburg")
-        attempts: tuple[Callable[[Change], object], ...] = (
+        attempts: tuple[Attempt, ...] = (
             lambda change: add_patron(change, LEESSTAD, "boekenburg", name=f"x{NAME}", password="x"),
             lambda change: set_password(change, LEESSTAD, "boekenburg", NAME, "x"),
             lambda change: block_patron(change, LEESSTAD, "boekenburg", NAME),
