@@ -1,8 +1,8 @@
 """The two authorities in the registry: made once, kept in force, and what each of them publishes.
 
-`create_authorities` makes what is missing and is safe to call again; `renew_due` is called now and then and after
-every change of the federation's settings, and issues what is due. Neither waits for a person: a certificate that runs
-out in the night locks every patron out in the morning.
+`create_authorities` makes what is missing and is safe to call again; `renew_when_due` is called every hour, and
+`renew_due` with each change of the server's name. Neither waits for a person: a certificate that runs out in the night
+locks every patron out in the morning.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from federation.errors import NotFound, TrustError
-from federation.services.registry import Change
+from federation.model import Actor, Role
+from federation.services.registry import Change, Registry
 from federation.snapshot import EapServerCredentials
 from federation.store.tables.registry import FederationRow
 from federation.store.tables.trust import AuthorityRow, CertificateRow
@@ -31,6 +32,7 @@ from federation.trust.keystore import Sealer
 from federation.trust.profiles import CRL_REFRESH, Profile, Purpose
 from federation.trust.rows import format_serial, open_authority
 
+SYSTEM = Actor("biebroam", Role.OPERATOR)  # who acts when nobody has asked
 ROOT = "root"
 ISSUING = "issuing"
 _PEM = serialization.Encoding.PEM
@@ -85,11 +87,23 @@ def renew_due(change: Change) -> list[str]:
 def is_renewal_due(session: Session, now: datetime) -> bool:
     """Whether `renew_due` would do anything; reads only, so that asking costs no write."""
     rows = session.scalars(select(AuthorityRow)).all()
-    return (
+    return bool(rows) and (
         any(is_due(_certificate(row), now) for row in rows if row.level == ISSUING)
         or any(not now - CRL_REFRESH < row.crl_issued_at <= now for row in rows)
         or _eap_certificate_is_due(session, now)
     )
+
+
+def renew_when_due(registry: Registry) -> list[str]:
+    """What was due is renewed, by the system itself; to be called every hour or so, by any process of the node.
+
+    Two processes that call it at once renew once: the second finds nothing due when its turn to write has come.
+    """
+    with registry.read() as session:
+        if not is_renewal_due(session, registry.now()):
+            return []
+    with registry.change(SYSTEM, "due") as change:
+        return renew_due(change)
 
 
 def renew_eap_certificate(change: Change) -> str:

@@ -21,7 +21,9 @@ from federation.services.authorities import (
     load_eap_credentials,
     renew_due,
     renew_eap_certificate,
+    renew_when_due,
 )
+from federation.services.registry import Registry
 from federation.services.settings import change_settings
 from federation.snapshot import EapServerCredentials
 from federation.store.session import Store
@@ -196,6 +198,34 @@ class TestRenewal:
             {"names": ["login.biebroam.example"]},
             {"names": ["aanmelden.biebroam.example"]},
         ]
+
+
+class TestWhenDue:
+    def test_system_renews_by_itself_and_only_when_due(self, members: Members) -> None:
+        """The hourly call writes nothing until something is due, and the trail says who renewed it."""
+        assert renew_when_due(members.registry) == []
+        members.clock.advance(days=490)
+        assert "certificate of the hosted home server" in renew_when_due(members.registry)
+        assert renew_when_due(members.registry) == []
+        with members.registry.read() as session:
+            row = session.scalars(select(AuditRow).order_by(AuditRow.id.desc())).first()
+        assert row is not None
+        assert (row.action, row.actor) == ("certificate.issue", "biebroam")
+
+    def test_refreshed_list_is_no_new_revision(self, members: Members) -> None:
+        """Proxies do not compile anew because a list has a new date."""
+        announced = list(members.announced)
+        members.clock.advance(days=1)
+        assert len(renew_when_due(members.registry)) == 4
+        assert announced == members.announced
+
+    def test_registry_before_init_has_nothing_due(self, tmp_path: Path) -> None:
+        """A service that starts on an empty database does not stumble over it."""
+        store = Store(f"sqlite:///{tmp_path / 'empty.db'}")
+        store.migrate()
+        registry = Registry(store, create_node_key(tmp_path / "node.key"), lambda revision: None)
+        assert renew_when_due(registry) == []
+        store.close()
 
 
 class TestRevocationLists:
