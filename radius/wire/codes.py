@@ -1,6 +1,9 @@
 """The protocol's numbers, each with the RFC that gives it; no bare protocol number lives anywhere else."""
 
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
 
 
 class Code(IntEnum):
@@ -20,6 +23,25 @@ class Code(IntEnum):
     COA_ACK = 44
     COA_NAK = 45
     PROTOCOL_ERROR = 52
+
+
+EXPECTED_RESPONSES: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
+    {
+        int(request): frozenset(map(int, responses))
+        for request, responses in (
+            (
+                Code.ACCESS_REQUEST,
+                (Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.ACCESS_CHALLENGE, Code.PROTOCOL_ERROR),
+            ),
+            (Code.ACCOUNTING_REQUEST, (Code.ACCOUNTING_RESPONSE, Code.PROTOCOL_ERROR)),
+            # Access-Reject is outside RFC 5997 §3, but there are servers that say it; it shows that they live.
+            (Code.STATUS_SERVER, (Code.ACCESS_ACCEPT, Code.ACCOUNTING_RESPONSE, Code.ACCESS_REJECT)),
+            (Code.DISCONNECT_REQUEST, (Code.DISCONNECT_ACK, Code.DISCONNECT_NAK, Code.PROTOCOL_ERROR)),
+            (Code.COA_REQUEST, (Code.COA_ACK, Code.COA_NAK, Code.PROTOCOL_ERROR)),
+        )
+    }
+)
+"""The codes that answer each kind of request; any other answer is dropped, however well it is signed."""
 
 
 class AttributeType(IntEnum):

@@ -157,7 +157,7 @@ def rewrite_request(
                     return edited
                 pieces.append(edited)
     pieces.append(octets[start:])
-    if _CHAP_PASSWORD in types and _CHAP_CHALLENGE not in types and not computed:
+    if _CHAP_PASSWORD in types and _needs_challenge(packet, attribute_filter):
         pieces.append(_CHAP_CHALLENGE_HEADER + packet.authenticator)  # RFC 2865 §2.3
     pieces.append(appended)
     if proxy_state:
@@ -321,6 +321,14 @@ def _match_proxy_states(packet: Packet, proxy_states: bytes, proxy_state: bytes)
     return own_state, b""
 
 
+def _needs_challenge(packet: Packet, attribute_filter: AttributeFilter) -> bool:
+    return (
+        packet.code == Code.ACCESS_REQUEST
+        and _CHAP_CHALLENGE not in packet.types
+        and _CHAP_PASSWORD in attribute_filter.passing
+    )
+
+
 def _edit_in_request(
     octets: bytes, offset: int, end: int, rehiding: Rehiding | None, attribute_filter: AttributeFilter
 ) -> bytes | DropReason | RewriteRefusal:
@@ -328,9 +336,8 @@ def _edit_in_request(
     kind = octets[offset]
     if kind == _VENDOR_SPECIFIC:
         edited = _edit_vendor_specific(octets, offset, end, rehiding, attribute_filter)
-        if edited in (DropReason.MPPE_KEY_MALFORMED, DropReason.SALTED_ATTRIBUTE_MALFORMED):
-            return octets[offset:end]
-        return edited
+        is_malformed = not isinstance(edited, bytes) and edited is not DropReason.TTL_EXPIRED
+        return octets[offset:end] if is_malformed else edited
     if rehiding is not None and kind in (_USER_PASSWORD, _TUNNEL_PASSWORD):
         value = octets[offset + 2 : end]
         if kind == _USER_PASSWORD:
@@ -371,8 +378,6 @@ def _edit_vendor_specific(
         if vendor not in vendors:
             return b""
         allowed = vendors[vendor]
-    if rehiding is None:
-        return octets[offset:end]
     edited = rewrite_vendor_attribute(value, rehiding, allowed)
     if not isinstance(edited, bytes):
         return edited or b""

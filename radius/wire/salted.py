@@ -87,20 +87,21 @@ _MICROSOFT: Final = int(VendorId.MICROSOFT)
 
 
 def rewrite_vendor_attribute(
-    value: bytes, rehiding: "Rehiding", allowed: "Container[int] | None" = None
+    value: bytes, rehiding: "Rehiding | None", allowed: "Container[int] | None" = None
 ) -> bytes | DropReason | None:
     """Return a Vendor-Specific value for the next hop: hidden attributes hidden again, all others as they are.
 
-    `allowed` are the vendor types that pass; None: all. Without `allowed`, a value that does not keep its vendor's
-    layout passes as it is; with it, such a value can not be judged and does not pass. The result is None if nothing
-    is left. A hidden attribute with a length that can not be is a reason to drop the packet: its receiver would take
-    other keys than the sender meant.
+    `rehiding` is None where nothing is hidden. `allowed` are the vendor types that pass; None: all. Without `allowed`,
+    a value that does not keep its vendor's layout passes as it is; with it, such a value can not be judged and does
+    not pass. The result is None if nothing is left. A hidden attribute with a length that can not be is a reason to
+    drop the packet: its receiver would take other keys than the sender meant.
     """
     vendor = int.from_bytes(value[:VENDOR_ID_OCTETS])
     hidings = SALTED_VENDOR_ATTRIBUTES.get(vendor, _NO_HIDING)
     if allowed is None and not hidings:
         return value
-    if len(value) > _FIRST_VALUE and value[_FIRST_VALUE - 1] == len(value) - VENDOR_ID_OCTETS:
+    size = len(value)
+    if size > _FIRST_VALUE and value[_FIRST_VALUE - 1] == size - VENDOR_ID_OCTETS and rehiding is not None:
         # One attribute that fills the value, as a key nearly always comes: nothing to take apart.
         kind = value[VENDOR_ID_OCTETS]
         if hidings.get(kind) is _SALTED and vendor not in VENDOR_LAYOUTS and (allowed is None or kind in allowed):
@@ -114,7 +115,7 @@ def rewrite_vendor_attribute(
         if allowed is not None and kind not in allowed:
             continue
         hiding = hidings.get(kind)
-        if hiding is None:
+        if hiding is None or rehiding is None:
             pieces.append(value[start:end])
         elif hiding is not _REFUSED:
             # A hidden value in several WiMAX attributes would have to be joined first; no key is that long.

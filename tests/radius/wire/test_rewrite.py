@@ -165,6 +165,10 @@ class TestRequest:
         packet = forward(build_request(build_raw(3, bytes(17)) + build_raw(60, b"challenge")))
         assert find_all(packet, AttributeType.CHAP_CHALLENGE) == [b"challenge"]
 
+    def test_chap_that_does_not_leave_needs_no_challenge(self) -> None:
+        """Where the filter takes CHAP-Password out, nothing is put in its place."""
+        assert forward(build_request(build_raw(3, bytes(17))), build_filter(removed=(3,))).types == b"\x50"
+
     def test_salted_attributes_are_moved(self) -> None:
         """A salted attribute in a request is hidden with that request's authenticator, and moves with it."""
         hidden = hide_salted(KEY, 1, CLIENT, CLIENT_AUTHENTICATOR)

@@ -196,6 +196,13 @@ class TestAllowed:
         moved = rewrite(value, frozenset((16,)))
         assert len(moved) == len(value) - len(policy)
 
+    def test_list_holds_where_nothing_is_hidden_too(self) -> None:
+        """In accounting nothing is hidden: what is allowed passes as it is."""
+        value = build_value(311, 16, HIDDEN) + b"\x07\x06\0\0\0\1"
+        assert rewrite_vendor_attribute(value, None) == value
+        assert rewrite_vendor_attribute(value, None, frozenset((16,))) == build_value(311, 16, HIDDEN)
+        assert rewrite_vendor_attribute(build_value(311, 16, HIDDEN), None, frozenset((7,))) is None
+
     def test_nothing_left_is_nothing(self) -> None:
         """A value of which nothing is allowed goes whole."""
         assert rewrite_vendor_attribute(build_value(311, 16, HIDDEN), rehiding(), frozenset((7,))) is None
