@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from federation.errors import TrustError
-from federation.identity.passwords import MAX_PASSWORD_OCTETS, PasswordHashes, nt_hash
+from federation.identity.passwords import MAX_PASSWORD_OCTETS, PasswordHashes, default_hashes, nt_hash
 from federation.identity.patron_names import InvalidPatronName, normalise_user
 from federation.reasons import RefusalReason
 from federation.store.session import Store
@@ -57,7 +57,7 @@ class LocalStore:
     ) -> None:
         self._store = store
         self._sealer = sealer
-        self._hashes = hashes or PasswordHashes()
+        self._hashes = hashes or default_hashes()
         self._clock = clock
 
     def check_password(self, realm: str, user: str, password: bytes) -> RefusalReason | None:

@@ -6,6 +6,7 @@ core, with the GIL released, so a pool of threads uses every core.
 
 import secrets
 import unicodedata
+from functools import cache
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -79,6 +80,12 @@ class PasswordHashes:
     def is_outdated(self, encoded: str) -> bool:
         """Whether *encoded* was made with other parameters than those in force."""
         return self._hasher.check_needs_rehash(encoded)
+
+
+@cache
+def default_hashes() -> PasswordHashes:
+    """The one with the parameters in force; made once, because making it costs a hash."""
+    return PasswordHashes()
 
 
 def nt_hash(password: bytes) -> bytes | None:

@@ -83,6 +83,7 @@ def issue_certificate(change: Change, actor: Actor, library: str, request_pem: b
     Raises:
         NotFound: there is no such library, or it is not the actor's.
         Forbidden: the actor may only read.
+        Conflict: the library is suspended.
         RequestRefused: the request is not one that the profile allows, or has a name that is not the library's.
     """
     require_writer(actor)
@@ -128,7 +129,7 @@ def renew_certificate(change: Change, actor: Actor, serial: str) -> Certificate:
     Raises:
         NotFound: there is none that the actor may see.
         Forbidden: the actor may only read.
-        Conflict: it is revoked: a new request has to be made, with a new key.
+        Conflict: it is revoked: a new request has to be made, with a new key; or its library is suspended.
         RequestRefused: a name is no longer the library's.
     """
     require_writer(actor)
@@ -216,6 +217,8 @@ def _revoke_rows(change: Change, rows: Sequence[CertificateRow], reason: Revocat
 
 
 def _issue(change: Change, library: LibraryRow, request: PeerRequest) -> Certificate:
+    if not library.is_active:
+        raise Conflict(f"library {library.id} is suspended; it gets no certificates")
     verify_ownership(request.names, request.nai_realms, library.id, _owners_of_realms(change.session))
     federation = change.session.scalars(select(FederationRow)).one()
     issuing = open_authority(load_authority(change.session, Purpose.PEERS, ISSUING), change.sealer)

@@ -16,7 +16,7 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from federation.errors import Conflict, Forbidden, InvalidInput, NotFound
-from federation.identity.passwords import PasswordHashes, nt_hash, validate_new_password
+from federation.identity.passwords import PasswordHashes, default_hashes, nt_hash, validate_new_password
 from federation.identity.patron_files import InvalidPatronFile, NewPatron, build_problem, parse_patron_file
 from federation.identity.patron_names import normalise_user
 from federation.model import Actor, Page, Patron, StoreKind
@@ -63,7 +63,7 @@ def add_patron(
     row = PatronRow(
         library_id=store.library, realm=realm, user=user, is_blocked=False, expires_on=expires_on, created_at=change.now
     )
-    _keep_password(change, store, row, (hashes or PasswordHashes()).hash(octets), octets)
+    _keep_password(change, store, row, (hashes or default_hashes()).hash(octets), octets)
     change.session.add(row)
     change.session.flush()
     _record(change, "patron.add", row)
@@ -90,7 +90,7 @@ def set_password(
     """
     octets = validate_new_password(password)
     store, row = _find_for_change(change, actor, library, name, expected_version)
-    _keep_password(change, store, row, (hashes or PasswordHashes()).hash(octets), octets)
+    _keep_password(change, store, row, (hashes or default_hashes()).hash(octets), octets)
     return _finish(change, row, "patron.set-password")
 
 
@@ -181,7 +181,7 @@ def import_patrons(
         store = _open_store(session, actor, library, writes=True)
         patrons = parse_patron_file(octets, store.realms, store.only_realm)
         _refuse_existing(_existing(session, store), patrons, replaces=replaces)
-    hashed = list(_hash_all(hashes or PasswordHashes(), patrons, progress))
+    hashed = list(_hash_all(hashes or default_hashes(), patrons, progress))
     with registry.change(actor) as change:
         store = _open_store(change.session, actor, library, writes=True)
         existing = _existing(change.session, store)

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from sqlalchemy import select
 
-from federation.errors import TrustError
+from federation.errors import NotFound, TrustError
 from federation.services.authorities import (
     ISSUING,
     ROOT,
@@ -98,6 +98,9 @@ class TestCreate:
         store = Store(f"sqlite:///{tmp_path / 'empty.db'}")
         store.migrate()
         sealer = create_node_key(tmp_path / "node.key")
+        registry = Registry(store, sealer, lambda revision: None)
+        with pytest.raises(NotFound), registry.change(OPERATOR) as change:
+            create_authorities(change)
         with store.read() as session:
             with pytest.raises(TrustError, match="run init"):
                 load_anchors(session, Purpose.PEERS)

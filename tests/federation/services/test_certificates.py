@@ -105,6 +105,24 @@ class TestIssue:
         with pytest.raises(Forbidden):
             issue(members, request_pem, READER)
 
+    def test_suspended_library_is_refused(self, members: Members, request_pem: bytes) -> None:
+        """A library that is suspended gets no certificate, neither a new one nor another term."""
+        serial = issue(members, request_pem).serial
+        with members.change() as change:
+            change_library(
+                change,
+                OPERATOR,
+                "boekenburg",
+                name="Boekenburg",
+                roles=(MemberRole.HOME,),
+                operator_name="",
+                is_active=False,
+            )
+        with pytest.raises(Conflict, match="suspended"):
+            issue(members, request_pem)
+        with pytest.raises(Conflict, match="suspended"), members.change() as change:
+            renew_certificate(change, OPERATOR, serial)
+
     def test_roles_of_the_library_are_its_policies(self, members: Members, request_pem: bytes) -> None:
         """A library that only receives visitors gets a certificate that says so."""
         with members.change() as change:

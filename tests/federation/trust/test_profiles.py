@@ -88,6 +88,11 @@ class TestRequest:
         with pytest.raises(RequestRefused, match="does not prove"):
             parse_peer_request(pem(x509.load_der_x509_csr(forged)))
 
+    def test_extension_that_can_not_be_read_is_refused(self, tmp_path: Path) -> None:
+        """A subjectAltName that is none is refused, whoever signed it."""
+        with pytest.raises(RequestRefused, match="extensions"):
+            parse_peer_request(openssl_request(tmp_path, None, "-addext", "2.5.29.17=DER:0500"))
+
     def test_common_name_is_not_a_name(self, tmp_path: Path) -> None:
         """A request with only a common name is refused, and says that it is not read (RFC 9525 §2)."""
         with pytest.raises(RequestRefused, match="common name is not read"):

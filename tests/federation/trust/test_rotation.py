@@ -1,6 +1,8 @@
 """Rotation of the node key: nothing is left under the old one, and everything still works."""
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from federation.errors import TrustError
 from federation.services.access_points import AccessPointValues, add_access_point
@@ -61,6 +63,18 @@ class TestReseal:
         for expected in (SEALED_VALUES, 0):
             with filled.store.write() as session:
                 assert reseal_rows(session, both) == expected
+
+    def test_key_of_another_kind_is_refused(self, filled: Members) -> None:
+        """An authority signs with an elliptic-curve key; whatever else is sealed there is not used."""
+        key = rsa.generate_private_key(65537, 2048)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        with filled.registry.read() as session:
+            row = load_authority(session, Purpose.EAP, ISSUING)
+            row.sealed_key = filled.sealer.seal(pem, row.key_context)
+            with pytest.raises(TrustError, match="another kind"):
+                open_authority(row, filled.sealer)
 
     def test_value_that_does_not_open_stops_the_rotation(self, filled: Members) -> None:
         """With a key missing nothing is resealed, so nothing is half lost."""
