@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID, NameOID
 
 from federation.trust.profiles import (
     CLOCK_SKEW,
@@ -92,6 +92,9 @@ def create_issuing(
     builder = _with_key_identifiers(builder, key.public_key(), root)
     # Not needed by RFC 5280, yet a chain builder that reads it here keeps this authority to its purpose.
     builder = builder.add_extension(x509.ExtendedKeyUsage(_EXTENDED_KEY_USAGE[purpose]), critical=False)
+    if purpose is Purpose.PEERS:  # RFC 5280 §6.1.3: a policy below holds only when the authority asserts it, or any
+        policies = x509.CertificatePolicies([x509.PolicyInformation(CertificatePoliciesOID.ANY_POLICY, None)])
+        builder = builder.add_extension(policies, critical=False)
     return KeyedCertificate(builder.sign(root.key, hashes.SHA256()), key)
 
 

@@ -161,7 +161,7 @@ def _load_request(pem: bytes) -> x509.CertificateSigningRequest:
         raise RequestRefused("this is not one PEM certificate request (PKCS #10), and nothing else")
     try:
         return x509.load_pem_x509_csr(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):  # the latter is no ValueError
         raise RequestRefused("the certificate request can not be read") from None
 
 

@@ -156,16 +156,17 @@ class TestPeer:
         policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
         assert [policy.policy_identifier for policy in policies] == expected
 
-    def test_openssl_verifies_the_policy(self, peers: Authority, tmp_path: Path) -> None:
-        """The policy can be asked for when a chain is verified (the OpenSSL of peers reads an arc of 128 bits)."""
-        certificate = issue(peers, tmp_path, ("visited",))
-        chain = chain_of(certificate, peers.issuing)
-        assert b".1.2" in run_openssl("x509", "-noout", "-text", octets=pem(certificate)).stdout
-        assert (
-            b"\n    Signature Algorithm: ecdsa-with-SHA256"
-            in run_openssl("x509", "-noout", "-text", octets=pem(certificate)).stdout
-        )
-        assert verify_chain(tmp_path, peers.root.certificate_pem, chain).returncode == 0
+    def test_policy_can_be_asked_for(self, peers: Authority, tmp_path: Path) -> None:
+        """Who requires the policy of a visited library gets it from one, and not from a home (RFC 5280 §6.1)."""
+        chain = chain_of(issue(peers, tmp_path, ("visited",)), peers.issuing)
+        root = peers.root.certificate_pem
+        for policy, is_accepted in ((POLICY_VISITED, True), (POLICY_HOME, False)):
+            arguments = ("-policy", policy.dotted_string, "-explicit_policy")
+            assert (verify_chain(tmp_path, root, chain, *arguments).returncode == 0) is is_accepted
+
+    def test_signature_is_ecdsa_with_sha256(self, peer: x509.Certificate) -> None:
+        """The signature is one that every peer verifies."""
+        assert b"ecdsa-with-SHA256" in run_openssl("x509", "-noout", "-text", octets=pem(peer)).stdout
 
     def test_library_without_a_role_has_no_policy(self, peers: Authority, tmp_path: Path) -> None:
         """An empty list of policies is no extension."""

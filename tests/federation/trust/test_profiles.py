@@ -1,5 +1,6 @@
 """Certificate requests: what is read, what is refused, and who owns which name."""
 
+from base64 import encodebytes
 from pathlib import Path
 
 import pytest
@@ -222,14 +223,39 @@ class TestEnvelope:
         der = bytearray(DER)
         der[offset % len(der)] = octet
         try:
-            request = x509.load_der_x509_csr(bytes(der))
-        except ValueError:
-            return
-        try:
-            assert parse_peer_request(pem(request)).names == (NAME.value,)
+            request = parse_peer_request(as_pem(bytes(der)))
         except RequestRefused:
             return
+        assert request.names == (NAME.value,)
         assert bytes(der) == DER
+
+    def test_request_of_another_version_is_refused(self) -> None:
+        """PKCS #10 has one version, which is written as 0 (RFC 2986 §4)."""
+        assert b"\x02\x01\x00" in DER
+        with pytest.raises(RequestRefused, match="can not be read"):
+            parse_peer_request(as_pem(DER.replace(b"\x02\x01\x00", b"\x02\x01\x05", 1)))
+
+    @given(st.binary(max_size=400))
+    def test_no_octets_do_more_than_be_refused(self, octets: bytes) -> None:
+        """Any octets in the envelope of a request are refused."""
+        with pytest.raises(RequestRefused):
+            parse_peer_request(as_pem(octets))
+
+    @given(st.binary(max_size=60), st.sampled_from(["2.5.29.17", "2.5.29.19", "2.5.29.15", "2.5.29.37", "1.2.3"]))
+    def test_signed_nonsense_does_no_more_than_be_refused(self, octets: bytes, kind: str) -> None:
+        """Any octets in any extension of a request that is signed are refused, or read as the name that is there."""
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(kind), octets)
+        names = () if kind == "2.5.29.17" else (NAME,)
+        try:
+            request = parse_peer_request(pem(build_request(*names, key=KEY, extensions=(extension,))))
+        except RequestRefused:
+            return
+        assert request.names == (NAME.value,)
+
+
+def as_pem(der: bytes) -> bytes:
+    """Octets in the envelope of a request, whatever they are."""
+    return b"-----BEGIN CERTIFICATE REQUEST-----\n" + encodebytes(der) + b"-----END CERTIFICATE REQUEST-----\n"
 
 
 DER = build_request(NAME, key=KEY, algorithm=hashes.SHA256()).public_bytes(serialization.Encoding.DER)
