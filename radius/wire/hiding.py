@@ -103,7 +103,7 @@ class Rehiding:
         block one number.
         """
         size = len(hidden)
-        if not _is_salted_length(size):
+        if size < SALT_OCTETS + BLOCK_OCTETS or (size - SALT_OCTETS) % BLOCK_OCTETS:
             return None
         result = (_SALT_MARK | self._salt & _SALT_MASK).to_bytes(SALT_OCTETS)
         self._salt += 1

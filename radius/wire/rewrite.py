@@ -21,7 +21,7 @@ from radius.wire.authenticators import COMPUTED_AUTHENTICATOR_CODES, KeyedSecret
 from radius.wire.codes import AttributeType, Code, VendorId
 from radius.wire.hiding import Rehiding
 from radius.wire.packet import HEADER_OCTETS, MAX_PACKET_OCTETS, MESSAGE_AUTHENTICATOR_OCTETS, Packet
-from radius.wire.salted import rewrite_tunnel_password, rewrite_vendor_attribute
+from radius.wire.salted import SALTED_HEADERS, malformed_reason, rewrite_tunnel_password, rewrite_vendor_attribute
 
 _USER_PASSWORD: Final = int(AttributeType.USER_PASSWORD)
 _CHAP_PASSWORD: Final = int(AttributeType.CHAP_PASSWORD)
@@ -47,6 +47,9 @@ _LOOKED_AT_IN_REQUESTS: Final = (_USER_PASSWORD, _TUNNEL_PASSWORD)
 _LOOKED_AT_IN_RESPONSES: Final = (_REPLY_MESSAGE, _PROXY_STATE, _TUNNEL_PASSWORD)
 _NEVER_FILTERED: Final = (_MESSAGE_AUTHENTICATOR, _PROXY_STATE)
 
+# Type, length, vendor, vendor type, vendor length.
+_SALTED_HEADER_OCTETS: Final = 8
+
 # radsecproxy's hop counter: one vendor attribute of an integer.
 _TTL_HEADER: Final = int(VendorId.RADSEC_PROXY_TTL).to_bytes(4) + bytes((1, 6))
 _TTL_OCTETS: Final = len(_TTL_HEADER) + 4
@@ -71,6 +74,8 @@ class AttributeFilter:
     """The types that are not removed outright."""
     vendors: Mapping[int, frozenset[int] | None] | None
     bounds: Mapping[int, tuple[int, int]]
+    salted_headers: frozenset[bytes]
+    """Vendor and type of the salted attributes that pass, as a Vendor-Specific value begins with them."""
 
 
 def build_filter(
@@ -109,7 +114,17 @@ def build_filter(
         passing=bytes(kind for kind in range(256) if kind not in dropped),
         vendors=vendor_types,
         bounds=bounds,
+        salted_headers=frozenset(
+            header for header in SALTED_HEADERS if _is_allowed(vendor_types, int.from_bytes(header[:4]), header[4])
+        ),
     )
+
+
+def _is_allowed(vendors: Mapping[int, frozenset[int] | None] | None, vendor: int, vendor_type: int) -> bool:
+    if vendors is None:
+        return True
+    allowed = vendors.get(vendor, frozenset())
+    return allowed is None or vendor_type in allowed
 
 
 def rewrite_request(
@@ -368,6 +383,17 @@ def _edit_in_response(
 def _edit_vendor_specific(
     octets: bytes, offset: int, end: int, rehiding: Rehiding | None, attribute_filter: AttributeFilter
 ) -> bytes | DropReason:
+    if (
+        end - offset > _SALTED_HEADER_OCTETS
+        and octets[offset + 2 : offset + 7] in attribute_filter.salted_headers
+        and octets[offset + 7] == end - offset - 6
+        and rehiding is not None
+    ):
+        # One salted attribute that fills the value, as a key nearly always comes: there is nothing to take apart.
+        moved = rehiding.rehide_salted(octets[offset + 8 : end])
+        if moved is None:
+            return malformed_reason(int.from_bytes(octets[offset + 2 : offset + 6]))
+        return octets[offset : offset + 8] + moved
     value = octets[offset + 2 : end]
     allowed = None
     vendors = attribute_filter.vendors

@@ -79,10 +79,18 @@ SALTED_VENDOR_ATTRIBUTES: Final[dict[int, dict[int, Hiding]]] = {
     int(VendorId.LUCENT): {214: Hiding.REFUSED, 215: Hiding.REFUSED},
 }
 
+SALTED_HEADERS: Final = frozenset(
+    vendor.to_bytes(VENDOR_ID_OCTETS) + bytes((vendor_type,))
+    for vendor, hidings in SALTED_VENDOR_ATTRIBUTES.items()
+    if vendor not in VENDOR_LAYOUTS
+    for vendor_type, hiding in hidings.items()
+    if hiding is Hiding.SALTED
+)
+"""What a Vendor-Specific value with a salted attribute begins with, where its vendor has the common layout."""
+
 _NESTED_SALTED: Final = frozenset((3,))  # in WiMAX 86 and 87
 _NESTED_LAYOUT: Final = VendorLayout()
 _NO_HIDING: Final[dict[int, Hiding]] = {}
-_FIRST_VALUE: Final = VENDOR_ID_OCTETS + 2  # after the type and the length of the first attribute
 _MICROSOFT: Final = int(VendorId.MICROSOFT)
 
 
@@ -100,13 +108,6 @@ def rewrite_vendor_attribute(
     hidings = SALTED_VENDOR_ATTRIBUTES.get(vendor, _NO_HIDING)
     if allowed is None and not hidings:
         return value
-    size = len(value)
-    if size > _FIRST_VALUE and value[_FIRST_VALUE - 1] == size - VENDOR_ID_OCTETS and rehiding is not None:
-        # One attribute that fills the value, as a key nearly always comes: nothing to take apart.
-        kind = value[VENDOR_ID_OCTETS]
-        if hidings.get(kind) is _SALTED and vendor not in VENDOR_LAYOUTS and (allowed is None or kind in allowed):
-            moved = rehiding.rehide_salted(value[_FIRST_VALUE:])
-            return _malformed(vendor) if moved is None else value[:_FIRST_VALUE] + moved
     found = parse_vendor_attributes(value)
     if not found:
         return value if allowed is None else None
@@ -121,13 +122,14 @@ def rewrite_vendor_attribute(
             # A hidden value in several WiMAX attributes would have to be joined first; no key is that long.
             moved = None if is_continued else _move_hidden(value[value_start:end], hiding, rehiding)
             if moved is None:
-                return _malformed(vendor)
+                return malformed_reason(vendor)
             pieces.append(value[start:value_start])
             pieces.append(moved)
     return b"".join(pieces) if len(pieces) > 1 else None
 
 
-def _malformed(vendor: int) -> DropReason:
+def malformed_reason(vendor: int) -> DropReason:
+    """Return the reason for which a packet is dropped when a vendor's hidden attribute can not be moved."""
     return DropReason.MPPE_KEY_MALFORMED if vendor == _MICROSOFT else DropReason.SALTED_ATTRIBUTE_MALFORMED
 
 

@@ -7,6 +7,7 @@ from radius.wire.authenticators import KeyedSecret, sign_request, sign_response
 from radius.wire.codes import AttributeType, Code
 from radius.wire.hiding import hide_salted
 from radius.wire.packet import Packet, build_attribute, build_fragments, build_vendor_attribute, parse_packet
+from radius.wire.salted import SALTED_VENDOR_ATTRIBUTES
 
 CLIENT = KeyedSecret(b"secret of the access point")
 HOME = KeyedSecret(b"secret of the home server")
@@ -21,6 +22,26 @@ raw_attributes = st.lists(
         st.integers(1, 255).filter(lambda kind: kind != AttributeType.MESSAGE_AUTHENTICATOR), st.binary(max_size=40)
     ),
     max_size=30,
+)
+KNOWN_HIDDEN = [(vendor, kind) for vendor, hidings in SALTED_VENDOR_ATTRIBUTES.items() for kind in hidings]
+
+
+def build_near_hidden(known: tuple[int, int], body: bytes, length: int, size: int) -> tuple[int, bytes]:
+    """Build what comes near to a hidden vendor attribute: its length may lie, and it is cut anywhere."""
+    vendor, kind = known
+    return 26, (vendor.to_bytes(4) + bytes((kind, length or len(body) + 2)) + body)[:size]
+
+
+near_hidden = st.lists(
+    st.builds(
+        build_near_hidden,
+        st.sampled_from([*KNOWN_HIDDEN, (9, 1), (429, 1), (27262, 1)]),
+        st.sampled_from([0, 1, 2, 17, 18, 19, 34, 35, 50]).map(bytes) | st.binary(max_size=60),
+        st.just(0) | st.integers(0, 255),
+        st.integers(3, 9) | st.integers(0, 70),
+    )
+    | st.tuples(st.sampled_from([2, 3, 18, 33, 60, 69, 79]), st.binary(max_size=40)),
+    max_size=4,
 )
 
 

@@ -204,6 +204,7 @@ class TestGroup9Vendors:
         "value",
         [
             *(bytes(size) for size in range(6)),
+            *(b"\0\0\1\x37\x10"[:size] for size in range(6)),
             b"\0\0\1\x37\x10\x00",
             b"\0\0\1\x37\x10\x01",
             b"\0\0\1\x37\x10\xffabc",

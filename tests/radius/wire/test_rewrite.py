@@ -38,6 +38,7 @@ from tests.radius.wire.packets import (
     build_request,
     build_response,
     join,
+    near_hidden,
     parse,
     raw_attributes,
 )
@@ -409,17 +410,27 @@ class TestReply:
 
 
 class TestAnything:
-    @given(st.binary(max_size=300))
-    def test_no_attributes_crash_the_rewrites(self, octets: bytes) -> None:
-        """Whatever parses is rewritten to a packet, or refused with a reason, in both directions."""
+    @staticmethod
+    def check(octets: bytes, attribute_filter: AttributeFilter) -> None:
         size = 20 + len(octets)
         packet = parse_packet(bytes((1, 1)) + size.to_bytes(2) + bytes(16) + octets)
         if isinstance(packet, DropReason):
             return
-        for result in (refuse_request(packet), refuse_response(packet)):
+        for result in (refuse_request(packet, attribute_filter), refuse_response(packet, attribute_filter)):
             assert isinstance(result, DropReason | RewriteRefusal) or (
                 isinstance(result, bytes) and isinstance(parse_packet(result), Packet)
             )
+
+    @given(st.binary(max_size=300))
+    def test_no_attributes_crash_the_rewrites(self, octets: bytes) -> None:
+        """Whatever parses is rewritten to a packet, or refused with a reason, in both directions."""
+        self.check(octets, OPEN)
+
+    @given(near_hidden)
+    def test_nothing_near_a_hidden_attribute_crashes_the_rewrites(self, built: list[tuple[int, bytes]]) -> None:
+        """Vendor values that are nearly keys are moved, kept, taken out or refused, with and without a filter."""
+        for attribute_filter in (OPEN, build_filter(vendors={VendorId.MICROSOFT: (16, 17), VendorId.ARUBA: None})):
+            self.check(join(built), attribute_filter)
 
     @given(raw_attributes, raw_attributes)
     def test_what_leaves_is_a_packet_with_our_signature(
