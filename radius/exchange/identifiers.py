@@ -1,0 +1,86 @@
+"""Identifiers towards one next hop: as many as there are source ports, times 255.
+
+An Identifier is one octet (RFC 2865 §3), so one source port can have 256 requests outstanding; the next port gives 256
+more. 0 is kept for Status-Server. They are used in turn over all ports, so that one comes again as late as can be, and
+is not used again before it was answered or given up (RFC 5080 §2.2.1).
+"""
+
+from collections import deque
+from typing import Final, Generic, TypeVar
+
+FIRST_IDENTIFIER: Final = 1  # 0 is Status-Server's
+IDENTIFIERS_PER_FLOW: Final = 255
+
+Flow = TypeVar("Flow")  # a source port towards the next hop
+Exchange = TypeVar("Exchange")  # what waits for the answer
+
+
+class Slot(Generic[Flow, Exchange]):
+    """One identifier of one flow, and what waits on it; made once and used again."""
+
+    __slots__ = ("exchange", "flow", "identifier")
+
+    def __init__(self, flow: Flow, identifier: int) -> None:
+        self.flow = flow
+        self.identifier = identifier
+        self.exchange: Exchange | None = None
+
+
+class Identifiers(Generic[Flow, Exchange]):
+    """All identifiers of all flows to one next hop."""
+
+    __slots__ = ("_flows", "_free", "max_flows")
+
+    def __init__(self, max_flows: int) -> None:
+        """No flow yet; at most `max_flows` of them."""
+        self.max_flows = max_flows
+        self._free: deque[Slot[Flow, Exchange]] = deque()
+        self._flows: dict[Flow, list[Slot[Flow, Exchange]]] = {}
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """The flows, the oldest first."""
+        return tuple(self._flows)
+
+    @property
+    def outstanding(self) -> int:
+        """How many identifiers are in use."""
+        return len(self._flows) * IDENTIFIERS_PER_FLOW - len(self._free)
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether another flow may be added."""
+        return len(self._flows) < self.max_flows
+
+    def add_flow(self, flow: Flow) -> None:
+        """The flow's identifiers are free for use."""
+        slots = [Slot[Flow, Exchange](flow, FIRST_IDENTIFIER + number) for number in range(IDENTIFIERS_PER_FLOW)]
+        self._flows[flow] = slots
+        self._free.extend(slots)
+
+    def remove_flow(self, flow: Flow) -> list[Exchange]:
+        """The flow and its identifiers are gone; returns what waited on them."""
+        slots = self._flows.pop(flow)
+        self._free = deque(slot for slot in self._free if slot.flow is not flow)
+        return [slot.exchange for slot in slots if slot.exchange is not None]
+
+    def take(self, exchange: Exchange) -> Slot[Flow, Exchange] | None:
+        """Return the identifier that has been free the longest, now the exchange's; None when all are in use."""
+        if not self._free:
+            return None
+        slot = self._free.popleft()
+        slot.exchange = exchange
+        return slot
+
+    def release(self, slot: Slot[Flow, Exchange]) -> None:
+        """The identifier is free again. Only who took it may call this, and once."""
+        slot.exchange = None
+        self._free.append(slot)
+
+    def find(self, flow: Flow, identifier: int) -> Slot[Flow, Exchange] | None:
+        """Return the slot on which something waits for an answer with that identifier on that flow."""
+        slots = self._flows.get(flow)
+        if slots is None or identifier < FIRST_IDENTIFIER:
+            return None
+        slot = slots[identifier - FIRST_IDENTIFIER]
+        return slot if slot.exchange is not None else None

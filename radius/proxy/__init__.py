@@ -1,0 +1,1 @@
+"""The proxy: routes requests by realm to home servers, and their answers back."""

@@ -1,0 +1,139 @@
+"""Clients as the packet path needs them: what a packet asks of them is computed once."""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+from federation.policy import (
+    MAX_IDLE_SECONDS,
+    MAX_SESSION_SECONDS,
+    REQUEST_ATTRIBUTES,
+    REQUEST_VENDORS,
+    RESPONSE_ATTRIBUTES,
+    RESPONSE_VENDOR_ATTRIBUTES,
+)
+from federation.snapshot import Client
+from radius.wire.authenticators import KeyedSecret
+from radius.wire.codes import AttributeType
+from radius.wire.packet import build_attribute
+from radius.wire.rewrite import AttributeFilter, build_filter
+
+MAX_CACHED_ADDRESSES: Final = 65_536
+_REALM_NAMESPACE: Final = b"1"  # RFC 5580 §4.1
+_TUNNEL_TYPE_VLAN: Final = (13).to_bytes(4)  # RFC 3580 §3.31, with tag 0
+_TUNNEL_MEDIUM_802: Final = (6).to_bytes(4)  # RFC 2868 §3.2, with tag 0
+_VENDOR_SPECIFIC: Final = int(AttributeType.VENDOR_SPECIFIC)
+_OPERATOR_NAME: Final = int(AttributeType.OPERATOR_NAME)
+
+
+def _vendors_of(pairs: Iterable[tuple[int, int]]) -> Mapping[int, set[int]]:
+    vendors: dict[int, set[int]] = {}
+    for vendor, vendor_type in pairs:
+        vendors.setdefault(vendor, set()).add(vendor_type)
+    return vendors
+
+
+# From an access point the Operator-Name is ours to say; from a proxy it is kept (RFC 5580 §4.1).
+REQUEST_OF_ACCESS_POINT: Final[AttributeFilter] = build_filter(
+    kept=REQUEST_ATTRIBUTES | {_VENDOR_SPECIFIC}, vendors=dict.fromkeys(REQUEST_VENDORS), removed=(_OPERATOR_NAME,)
+)
+REQUEST_OF_PROXY: Final[AttributeFilter] = build_filter(
+    kept=REQUEST_ATTRIBUTES | {_VENDOR_SPECIFIC}, vendors=dict.fromkeys(REQUEST_VENDORS)
+)
+REQUEST_WITHIN_LIBRARY: Final[AttributeFilter] = build_filter(removed=(_OPERATOR_NAME,))
+RESPONSE_FROM_MEMBER: Final[AttributeFilter] = build_filter(
+    kept=RESPONSE_ATTRIBUTES | {_VENDOR_SPECIFIC},
+    vendors=_vendors_of(RESPONSE_VENDOR_ATTRIBUTES),
+    bounds={
+        AttributeType.SESSION_TIMEOUT: (0, MAX_SESSION_SECONDS),
+        AttributeType.IDLE_TIMEOUT: (0, MAX_IDLE_SECONDS),
+    },
+)
+RESPONSE_WITHIN_LIBRARY: Final[AttributeFilter] = build_filter()
+
+
+class ClientState:
+    """One client of the snapshot with all that is computed from it."""
+
+    __slots__ = (
+        "client",
+        "guest_attributes",
+        "is_proxy",
+        "key",
+        "keyed",
+        "library",
+        "operator_name",
+        "request_filter",
+        "requires_message_authenticator",
+    )
+
+    def __init__(self, client: Client) -> None:
+        """The client has a secret: it speaks UDP."""
+        self.client = client
+        self.key = client.key
+        self.library = client.library
+        self.is_proxy = client.is_proxy
+        self.requires_message_authenticator = client.requires_message_authenticator
+        self.keyed = KeyedSecret(client.secret or b"")
+        name = client.operator_name.encode("ascii")
+        self.operator_name = build_attribute(_OPERATOR_NAME, _REALM_NAMESPACE + name) if name else b""
+        self.request_filter = REQUEST_OF_PROXY if client.is_proxy else REQUEST_OF_ACCESS_POINT
+        self.guest_attributes = _build_vlan(client.guest_vlan)
+
+
+def _build_vlan(vlan: int | None) -> bytes:
+    """The three attributes that put a session into a VLAN (RFC 3580 §3.31)."""
+    if vlan is None:
+        return b""
+    return (
+        build_attribute(AttributeType.TUNNEL_TYPE, _TUNNEL_TYPE_VLAN)
+        + build_attribute(AttributeType.TUNNEL_MEDIUM_TYPE, _TUNNEL_MEDIUM_802)
+        + build_attribute(AttributeType.TUNNEL_PRIVATE_GROUP_ID, str(vlan).encode())
+    )
+
+
+class Clients:
+    """Finds the client of a source address: the longest prefix wins."""
+
+    __slots__ = ("_by_prefix", "_cache")
+
+    def __init__(self, clients: Iterable[Client], known: Mapping[str, ClientState] | None = None) -> None:
+        """`known` are states of an earlier snapshot, used again where the client is the same."""
+        known = known or {}
+        self._cache: dict[str, ClientState | None] = {}
+        prefixes: dict[tuple[int, int], dict[int, ClientState]] = {}
+        for client in clients:
+            earlier = known.get(client.key)
+            state = earlier if earlier is not None and earlier.client == client else ClientState(client)
+            for network in client.networks:
+                by_network = prefixes.setdefault((network.version, network.prefixlen), {})
+                by_network[int(network.network_address) >> (network.max_prefixlen - network.prefixlen)] = state
+        self._by_prefix = sorted(prefixes.items(), key=lambda item: -item[0][1])
+
+    @property
+    def states(self) -> dict[str, ClientState]:
+        """All clients by their keys."""
+        return {state.key: state for _, by_network in self._by_prefix for state in by_network.values()}
+
+    def find(self, host: str) -> ClientState | None:
+        """Return the client that sends from that address, as recvfrom writes it."""
+        try:
+            return self._cache[host]
+        except KeyError:
+            state = self._look_up(host)
+            if len(self._cache) >= MAX_CACHED_ADDRESSES:
+                self._cache.clear()  # a flood of forged addresses must not fill the memory
+            self._cache[host] = state
+            return state
+
+    def _look_up(self, host: str) -> ClientState | None:
+        address = ip_address(host.partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        number = int(address)
+        for (version, length), by_network in self._by_prefix:
+            if version == address.version:
+                state = by_network.get(number >> (address.max_prefixlen - length))
+                if state is not None:
+                    return state
+        return None

@@ -1,0 +1,51 @@
+"""Counting every drop and refusal, and letting a line in the log through once a minute for each peer and reason."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+QUIET_SECONDS: Final = 60.0
+MAX_REMEMBERED: Final = 4096  # pairs of peer and reason; an attacker with many addresses starts the table anew
+
+Write = Callable[[str, Mapping[str, object]], None]
+
+
+class Notices:
+    """All counters of a worker, by their stable codes."""
+
+    __slots__ = ("_remembered", "_write", "answers", "drops", "refusals", "requests")
+
+    def __init__(self, write: Write) -> None:
+        """`write` puts an event with its fields into the log."""
+        self._write = write
+        self._remembered: dict[tuple[str, str], list[float]] = {}
+        self.requests: Counter[str] = Counter()  # by code
+        self.answers: Counter[str] = Counter()  # by code
+        self.drops: Counter[str] = Counter()  # by DropReason
+        self.refusals: Counter[str] = Counter()  # by RefusalReason
+
+    def drop(self, reason: str, peer: str, now: float) -> None:
+        """A packet of that peer gets no answer."""
+        self.drops[reason] += 1
+        self._tell("packet_dropped", reason, peer, now, {})
+
+    def refuse(self, reason: str, peer: str, now: float, realm: str = "") -> None:
+        """A request of that peer is answered with a refusal."""
+        self.refusals[reason] += 1
+        self._tell("request_refused", reason, peer, now, {"realm": realm} if realm else {})
+
+    def tell_hop(self, key: str, state: str) -> None:
+        """A home server is in another state: rare enough for a line each."""
+        self._write("home_server_state", {"peer": key, "state": state})
+
+    def _tell(self, event: str, reason: str, peer: str, now: float, fields: Mapping[str, object]) -> None:
+        known = self._remembered.get((peer, reason))
+        if known is not None and now - known[0] < QUIET_SECONDS:
+            known[1] += 1
+            return
+        if known is None and len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        suppressed = int(known[1]) if known is not None else 0
+        self._remembered[peer, reason] = [now, 0]
+        more = {"suppressed": suppressed} if suppressed else {}
+        self._write(event, {"peer": peer, "reason": reason, **fields, **more})

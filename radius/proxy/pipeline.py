@@ -1,0 +1,118 @@
+"""What becomes of an authentic Access-Request: pure, ordered checks, each with its one reason.
+
+The order is the one that operators of roaming federations expect: the EAP packet, the loop guards, the name, the deny
+list, the route, the direction, the credentials.
+"""
+
+from typing import Final
+
+from federation.names import UserName, parse_user_name
+from federation.policy import Credentials, Crossing, DenyList, decide_credentials, decide_direction
+from federation.reasons import RefusalReason
+from federation.routing import find_realm
+from federation.snapshot import Realm, Snapshot, Transport
+from radius.proxy.clients import ClientState
+from radius.wire.codes import AttributeType, VendorId
+from radius.wire.packet import Packet
+
+MAX_HOPS: Final = 16  # Proxy-States that a request may have collected; real chains have two to four
+MAX_CACHED_NAMES: Final = 50_000
+_EAP_HEADER_OCTETS: Final = 4
+_EAP_CODES: Final = frozenset((1, 2, 3, 4))  # RFC 3748 §4: Request, Response, Success, Failure
+_MICROSOFT: Final = int(VendorId.MICROSOFT).to_bytes(4)
+_EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
+_USER_NAME: Final = int(AttributeType.USER_NAME)
+_PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
+
+
+class Routes:
+    """The routes of one snapshot, and the names that were looked up in them."""
+
+    __slots__ = ("_denied", "_names", "snapshot")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Nothing is looked up yet."""
+        self.snapshot = snapshot
+        self._denied = DenyList(snapshot.denied_realms)
+        self._names: dict[bytes, Realm | RefusalReason] = {}
+
+    def find(self, name: bytes) -> Realm | RefusalReason:
+        """Return the realm that a User-Name belongs to, or why it is refused."""
+        try:
+            return self._names[name]
+        except KeyError:
+            found = self._look_up(name)
+            if len(self._names) >= MAX_CACHED_NAMES:
+                self._names.clear()  # names come from devices: they must not fill the memory
+            self._names[name] = found
+            return found
+
+    def _look_up(self, name: bytes) -> Realm | RefusalReason:
+        parsed = parse_user_name(name)
+        if not isinstance(parsed, UserName):
+            return parsed
+        if self._denied.denies(parsed.realm):
+            return RefusalReason.REALM_DENIED
+        realm = find_realm(self.snapshot, parsed.realm)
+        if realm is None:
+            return self._default_realm(parsed.realm)
+        return realm
+
+    def _default_realm(self, realm: str) -> Realm | RefusalReason:
+        servers = self.snapshot.default_home_servers
+        return Realm(realm, "", servers) if servers else RefusalReason.UNROUTABLE
+
+
+def decide_request(packet: Packet, client: ClientState, routes: Routes) -> Realm | RefusalReason:
+    """Return the realm that an authentic Access-Request goes to, or why it is refused.
+
+    Whether the request was here before is not looked at: that needs the key of our own Proxy-States.
+    """
+    types = packet.types
+    has_eap = _EAP_MESSAGE in types
+    if has_eap and not is_eap_sound(packet):
+        return RefusalReason.EAP_MALFORMED
+    if types.count(_PROXY_STATE) > MAX_HOPS:
+        return RefusalReason.TOO_MANY_HOPS
+    realm = routes.find(packet.value_of(_USER_NAME))
+    if not isinstance(realm, Realm):
+        return realm
+    refusal = decide_direction(client.client, realm)
+    if refusal is None and not has_eap:
+        refusal = decide_credentials(
+            Crossing(client.client, realm, credentials_of(packet), _goes_over_udp(routes.snapshot, realm))
+        )
+    return realm if refusal is None else refusal
+
+
+def is_eap_sound(packet: Packet) -> bool:
+    """Whether the EAP-Message attributes make one EAP packet of the length that it says (RFC 3579 §3.1)."""
+    octets = packet.octets
+    first = packet.offset_of(_EAP_MESSAGE)
+    length = octets[first + 1] - 2
+    if length < _EAP_HEADER_OCTETS or octets[first + 2] not in _EAP_CODES:
+        return False
+    if packet.types.count(_EAP_MESSAGE) > 1:
+        offsets = packet.offsets_of(_EAP_MESSAGE)
+        if any(octets[offset + 1] == 2 for offset in offsets):
+            return False
+        length = sum(octets[offset + 1] - 2 for offset in offsets)
+    return length == int.from_bytes(octets[first + 4 : first + 6])
+
+
+def credentials_of(packet: Packet) -> Credentials:
+    """What a request without EAP carries to prove who asks."""
+    types = packet.types
+    if AttributeType.USER_PASSWORD in types:
+        return Credentials.PAP
+    if AttributeType.CHAP_PASSWORD in types:
+        return Credentials.CHAP
+    for offset in packet.offsets_of(AttributeType.VENDOR_SPECIFIC):
+        if packet.octets[offset + 2 : offset + 6] == _MICROSOFT:
+            return Credentials.MSCHAP
+    return Credentials.NONE
+
+
+def _goes_over_udp(snapshot: Snapshot, realm: Realm) -> bool:
+    servers = snapshot.home_servers
+    return any(servers[key].transport is Transport.UDP for key in realm.home_servers)

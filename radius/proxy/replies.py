@@ -1,0 +1,57 @@
+"""The answers that the proxy gives itself: pure, each a whole packet or None when it would not fit."""
+
+from typing import Final
+
+from federation.reasons import RefusalReason
+from radius.wire.authenticators import KeyedSecret
+from radius.wire.codes import AttributeType, Code, ErrorCause
+from radius.wire.packet import Packet, build_attribute
+from radius.wire.rewrite import build_reply
+
+_EAP_FAILURE: Final = 4  # RFC 3748 §4.2
+_EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
+
+# Error-Cause says to the proxies on the way what kind of no it is (RFC 5176 §3.5); the device never sees it.
+_ERROR_CAUSES: Final[dict[RefusalReason, int]] = {
+    RefusalReason.UNROUTABLE: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.NO_LIVE_HOME_SERVER: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.EAP_MALFORMED: ErrorCause.INVALID_EAP_PACKET,
+}
+
+
+def refuse(packet: Packet, keyed: KeyedSecret, reason: RefusalReason) -> bytes | None:
+    """Return an Access-Reject, with EAP-Failure when the request had EAP (RFC 3579 §2.6.5)."""
+    attributes = b""
+    if _EAP_MESSAGE in packet.types:
+        value = packet.value_of(_EAP_MESSAGE)
+        identifier = value[1] if len(value) > 1 else 0
+        attributes = build_attribute(_EAP_MESSAGE, bytes((_EAP_FAILURE, identifier, 0, 4)))
+    cause = _ERROR_CAUSES.get(reason)
+    if cause is not None:
+        attributes += build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4))
+    return _reply(Code.ACCESS_REJECT, packet, keyed, attributes)
+
+
+def answer_status(packet: Packet, keyed: KeyedSecret, *, is_accounting: bool) -> bytes | None:
+    """Return the answer to Status-Server: Access-Accept, or Accounting-Response on that port (RFC 5997 §4.2)."""
+    return _reply(Code.ACCOUNTING_RESPONSE if is_accounting else Code.ACCESS_ACCEPT, packet, keyed)
+
+
+def answer_accounting(packet: Packet, keyed: KeyedSecret) -> bytes | None:
+    """Return an Accounting-Response; accounting does not leave the library (RFC 7593 §5)."""
+    octets = build_reply(
+        Code.ACCOUNTING_RESPONSE, packet, keyed, with_message_authenticator=bool(packet.message_authenticator)
+    )
+    return octets if isinstance(octets, bytes) else None
+
+
+def answer_dynamic_authorization(packet: Packet, keyed: KeyedSecret) -> bytes | None:
+    """Return a NAK: changes of running sessions are not carried (RFC 5176 §3.5, Unsupported Extension)."""
+    code = Code.COA_NAK if packet.code == Code.COA_REQUEST else Code.DISCONNECT_NAK
+    cause = build_attribute(AttributeType.ERROR_CAUSE, ErrorCause.UNSUPPORTED_EXTENSION.to_bytes(4))
+    return _reply(code, packet, keyed, cause)
+
+
+def _reply(code: Code, packet: Packet, keyed: KeyedSecret, attributes: bytes = b"") -> bytes | None:
+    octets = build_reply(code, packet, keyed, attributes)
+    return octets if isinstance(octets, bytes) else None

@@ -1,0 +1,247 @@
+"""The proxy at work: the engine on real sockets, with real time, in one event loop."""
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from time import monotonic, time
+from typing import Final
+
+from federation.events import SignIn
+from federation.snapshot import Snapshot
+from radius.errors import DropReason
+from radius.proxy.engine import Engine
+from radius.proxy.loops import LoopGuard
+from radius.proxy.notices import Notices
+from radius.proxy.ports import Address, Flow
+from radius.transport.udp import connect_udp, make_flow_reader, make_reader
+
+DRAIN_SECONDS: Final = 5.0
+RESOLVE_SECONDS: Final = 60.0  # names of home servers are looked up again this often
+MAX_EVENTS: Final = 10_000  # what nobody has taken yet; the oldest goes, and is counted
+_RANDOM_POOL_OCTETS: Final = 4096
+_DRAIN_STEP_SECONDS: Final = 0.02
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySockets:
+    """Bound, non-blocking UDP sockets: the service reads them; who made them closes them."""
+
+    authentication: Sequence[socket.socket]
+    accounting: Sequence[socket.socket] = ()
+
+
+class ProxyService:
+    """One proxy worker."""
+
+    def __init__(self, sockets: ProxySockets, *, loop_key: bytes) -> None:
+        """Nothing is read before `start`; `loop_key` is this node's secret, the same for all its workers."""
+        self.notices = Notices(_write_notice)
+        self.events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
+        self.engine = Engine(
+            notices=self.notices,
+            open_flow=self._open_flow,
+            random_octets=RandomPool().take,
+            random_fraction=random.random,  # jitter, no secret
+            wall_clock=time,
+            emit=self.events.append,
+            loop_guard=LoopGuard(loop_key),
+        )
+        self._listeners = [_Listener(each, is_accounting=False) for each in sockets.authentication]
+        self._listeners += [_Listener(each, is_accounting=True) for each in sockets.accounting]
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._resolving: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """The sockets are read from now on, in the running loop."""
+        self._loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            receive = partial(self._receive, listener)
+            self._loop.add_reader(listener.udp, self._guard(make_reader(listener.udp, receive)))
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """New requests meet this snapshot."""
+        self.engine.swap(snapshot)
+        names = [upstream for upstream in self.engine.upstreams.values() if not _is_address(upstream.server.host)]
+        for upstream in names:
+            if upstream.address == upstream.server.host:
+                upstream.address = None  # a name, not looked up yet
+        if self._resolving is not None:
+            self._resolving.cancel()
+            self._resolving = None
+        if names and self._loop is not None:
+            self._resolving = self._loop.create_task(self._resolve_names(), name="resolve home servers")
+
+    async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
+        """Nothing new is read; what is outstanding is answered, for as long as that; then all ports are closed."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            loop.remove_reader(listener.udp)
+        deadline = monotonic() + drain_seconds
+        while self.engine.outstanding and monotonic() < deadline:  # noqa: ASYNC110 - a look now and then, once
+            await asyncio.sleep(_DRAIN_STEP_SECONDS)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._resolving is not None:
+            self._resolving.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._resolving
+        self.engine.close()
+
+    def counters(self) -> dict[str, object]:
+        """What a status report tells: plain numbers by stable codes."""
+        engine = self.engine
+        return {
+            "requests": dict(self.notices.requests),
+            "answers": dict(self.notices.answers),
+            "drops": dict(self.notices.drops),
+            "refusals": dict(self.notices.refusals),
+            "outstanding": engine.outstanding,
+            "duplicates_remembered": len(engine.duplicates),
+            "home_servers": {
+                key: {
+                    "state": upstream.liveness.state.value,
+                    "outstanding": upstream.identifiers.outstanding,
+                    "source_ports": len(upstream.identifiers.flows),
+                }
+                for key, upstream in engine.upstreams.items()
+            },
+        }
+
+    def _receive(self, listener: "_Listener", datagram: bytes, address: Address, now: float) -> None:
+        self.engine.receive_request(datagram, address, listener, now)
+
+    def _guard(self, work: Callable[[], None]) -> Callable[[], None]:
+        """The callback with the one net under it: a bug costs one packet and is seen, and the timer is kept."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception:  # noqa: BLE001 - the top of the loop's callbacks
+                self.notices.drops[DropReason.INTERNAL_ERROR] += 1
+                _log.exception("internal_error")
+            self._arm()
+
+        return guarded
+
+    def _arm(self) -> None:
+        due = self.engine.next_timer()
+        if due is None or self._loop is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._guard(self._on_time))
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.engine.on_timer(monotonic())
+
+    def _open_flow(self, host: str, port: int, receive: Callable[[Flow, bytes, float], None]) -> Flow | None:
+        if self._loop is None:
+            return None
+        try:
+            udp = connect_udp(host, port)
+        except OSError as error:
+            _log.warning("home_server_unreachable", extra={"host": host, "port": port, "error": str(error)})
+            return None
+        flow = _UdpFlow(udp, self._loop)
+        self._loop.add_reader(udp, self._guard(make_flow_reader(udp, partial(receive, flow))))
+        return flow
+
+    async def _resolve_names(self) -> None:
+        """Look the names of home servers up, again and again; a start with DNS down is a start all the same."""
+        loop = asyncio.get_running_loop()
+        while True:
+            for upstream in list(self.engine.upstreams.values()):
+                host = upstream.server.host
+                if _is_address(host):
+                    continue
+                try:
+                    found = await loop.getaddrinfo(host, upstream.server.port, type=socket.SOCK_DGRAM)
+                except OSError as error:
+                    _log.warning("name_not_resolved", extra={"host": host, "error": str(error)})
+                    continue
+                addresses = [str(entry[4][0]) for entry in found]
+                if addresses and upstream.address not in addresses:
+                    upstream.address = addresses[0]
+            await asyncio.sleep(RESOLVE_SECONDS)
+
+
+class RandomPool:
+    """Unpredictable octets from the kernel, fetched in larger pieces."""
+
+    __slots__ = ("_at", "_octets")
+
+    def __init__(self) -> None:
+        """Nothing is fetched yet."""
+        self._octets = b""
+        self._at = 0
+
+    def take(self, count: int) -> bytes:
+        """Return so many octets, which nobody had before."""
+        start = self._at
+        end = start + count
+        if end > len(self._octets):
+            self._octets = os.urandom(_RANDOM_POOL_OCTETS)
+            start, end = 0, count
+        self._at = end
+        return self._octets[start:end]
+
+
+class _Listener:
+    """A bound socket as the engine sees it."""
+
+    __slots__ = ("is_accounting", "udp")
+
+    def __init__(self, udp: socket.socket, *, is_accounting: bool) -> None:
+        self.udp = udp
+        self.is_accounting = is_accounting
+
+    def send(self, octets: bytes, address: Address, /) -> None:
+        with suppress(OSError):  # a full buffer or an unreachable client: lost, as datagrams are, and asked again
+            self.udp.sendto(octets, address)
+
+
+class _UdpFlow:
+    """A connected socket as the engine sees it."""
+
+    __slots__ = ("_loop", "_socket")
+
+    def __init__(self, udp: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self._socket = udp
+        self._loop = loop
+
+    def send(self, octets: bytes, /) -> bool:
+        try:
+            self._socket.send(octets)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _write_notice(event: str, fields: Mapping[str, object]) -> None:
+    _log.warning(event, extra=dict(fields))

@@ -1,0 +1,1 @@
+"""Sockets and timers: the only rooms that wait."""
