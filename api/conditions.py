@@ -19,6 +19,14 @@ class PreconditionFailed(Exception):  # noqa: N818
     """If-Match names no version that we could ever have given."""
 
 
+class NotModified(Exception):  # noqa: N818
+    """The reader has this version already (RFC 9110 §15.4.5)."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__(etag)
+        self.etag = etag
+
+
 def build_etag(version: int) -> str:
     """The strong entity tag of *version*."""
     return f'"{version}"'

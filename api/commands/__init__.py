@@ -1,0 +1,1 @@
+"""The management commands: clients of the HTTP API, over the network or in process."""

@@ -1,0 +1,29 @@
+"""Every group of paths, in the order in which the reference has them."""
+
+from api.routes import (
+    access_points,
+    audit,
+    certificates,
+    home_servers,
+    identity,
+    libraries,
+    operations,
+    patrons,
+    realms,
+    tokens,
+    trust,
+)
+
+ROUTERS = (
+    libraries.router,
+    realms.router,
+    access_points.router,
+    home_servers.router,
+    identity.router,
+    patrons.router,
+    certificates.router,
+    trust.router,
+    tokens.router,
+    audit.router,
+    operations.router,
+)

@@ -1,0 +1,76 @@
+"""What anybody may fetch: the anchors to trust and the revocation lists. No token: they are public by nature."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api.requests import Source
+from federation.services import authorities
+from federation.trust.profiles import Purpose
+
+router = APIRouter(prefix="/v1/trust", tags=["trust"])
+
+PEM_MEDIA_TYPE = "application/pem-certificate-chain"  # RFC 8555 §9.1
+CRL_MEDIA_TYPE = "application/pkix-crl"  # RFC 2585 §4.2
+_CACHE = {"Cache-Control": "public, max-age=3600"}  # anchors live for decades, lists for a week
+
+
+class CrlForm(StrEnum):
+    """How a revocation list is written."""
+
+    DER = "der"  # the issuing authority's, as a distribution point has it (RFC 5280 §4.2.1.13)
+    PEM = "pem"  # the issuing authority's and the root's, as servers read them from a file
+
+
+Form = Annotated[
+    CrlForm, Query(description="der: the issuing authority's list; pem: that and the root's, for a server's file")
+]
+
+
+class PemResponse(Response):
+    """Certificates as PEM."""
+
+    media_type = PEM_MEDIA_TYPE
+
+
+class CrlResponse(Response):
+    """A revocation list."""
+
+    media_type = CRL_MEDIA_TYPE
+
+
+@router.get("/peers.pem", response_class=PemResponse)
+def show_peer_anchors(registry: Source) -> Response:
+    """Fetch the root that peers of this federation trust for RADIUS/TLS."""
+    return _anchors(registry, Purpose.PEERS)
+
+
+@router.get("/eap.pem", response_class=PemResponse)
+def show_eap_anchors(registry: Source) -> Response:
+    """Fetch the root that patrons' devices trust for the Wi-Fi of hosted libraries."""
+    return _anchors(registry, Purpose.EAP)
+
+
+@router.get("/peers.crl", response_class=CrlResponse)
+def show_peer_revocations(registry: Source, form: Form = CrlForm.DER) -> Response:
+    """Fetch the revocation list of the peers' authority."""
+    return _revocations(registry, Purpose.PEERS, form)
+
+
+@router.get("/eap.crl", response_class=CrlResponse)
+def show_eap_revocations(registry: Source, form: Form = CrlForm.DER) -> Response:
+    """Fetch the revocation list of the EAP authority."""
+    return _revocations(registry, Purpose.EAP, form)
+
+
+def _anchors(registry: Source, purpose: Purpose) -> Response:
+    with registry.read() as session:
+        return PemResponse(authorities.load_anchors(session, purpose), headers=_CACHE)
+
+
+def _revocations(registry: Source, purpose: Purpose, form: CrlForm) -> Response:
+    with registry.read() as session:
+        if form is CrlForm.PEM:
+            return PemResponse(authorities.load_crl_pem(session, purpose), headers=_CACHE)
+        return CrlResponse(authorities.load_crl_der(session, purpose), headers=_CACHE)
