@@ -14,7 +14,7 @@ from federation.errors import InvalidDocument, InvalidInput
 from federation.model import ClientKind, MemberRole, StoreKind
 from federation.snapshot import Transport
 
-Secret = Annotated[str, Field(repr=False)]
+Secret = Annotated[str | None, Field(repr=False)]
 _SECRET_KEYS = ("secret", "secret_file", "secret_env")
 
 
@@ -40,7 +40,7 @@ class AccessPointSection(Section):
     kind: ClientKind = ClientKind.ACCESS_POINT
     address: str | None = None
     certificate: str | None = None
-    secret: Secret | None = None
+    secret: Secret = None
     guest_vlan: int | None = None
     allow_pap: bool = False
     request_cui: bool = False
@@ -54,7 +54,7 @@ class HomeServerSection(Section):
     host: str
     port: int | None = None
     transport: Transport = Transport.UDP
-    secret: Secret | None = None
+    secret: Secret = None
     require_message_authenticator: bool = True
 
 
