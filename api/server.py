@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -23,6 +23,9 @@ class _Server(uvicorn.Server):
 class ApiServer:
     """Serves one application on one listening socket."""
 
+    revision = 0  # it reads the registry itself
+    refused: Sequence[str] = ()
+
     def __init__(self, app: FastAPI, listener: socket.socket) -> None:
         self._listener = listener
         self._server = _Server(
@@ -39,6 +42,10 @@ class ApiServer:
             )
         )
         self._task: asyncio.Task[None] | None = None
+
+    def counters(self) -> Mapping[str, object]:
+        """How many connections are open."""
+        return {"connections": len(self._server.server_state.connections)}
 
     async def start(self) -> None:
         """It answers.

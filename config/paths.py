@@ -1,10 +1,13 @@
 """The layout of a data directory: which file is where, and how files in it are replaced."""
 
+import json
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SECRET_MODE = 0o600
 DIRECTORY_MODE = 0o700  # the node key and the database are in it
@@ -73,3 +76,22 @@ def write_atomically(path: Path, octets: bytes, *, mode: int = 0o644) -> None:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+def write_ports(directory: DataDirectory, ports: Mapping[str, object], *, keeps_others: bool = False) -> None:
+    """ports.json holds these ports; `keeps_others` leaves those that other roles wrote.
+
+    Raises:
+        OSError: the file can not be written.
+    """
+    known = read_ports(directory) if keeps_others else {}
+    write_atomically(directory.ports, json.dumps({**known, **ports}).encode() + b"\n")
+
+
+def read_ports(directory: DataDirectory) -> dict[str, Any]:
+    """What ports.json says; empty when there is none. Values are ports, or lists of ports."""
+    try:
+        found: object = json.loads(directory.ports.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType] - JSON

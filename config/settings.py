@@ -5,7 +5,7 @@ files nor loads the libraries that check them: it starts in half the time and st
 """
 
 import json
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,8 @@ from config.paths import DataDirectory
 
 DEFAULT_DATA = Path("biebroam-data")
 ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - access points come from everywhere; each packet is authenticated
+
+DEFAULT_HOSTED_HOMES = ("127.0.0.1:18120",)
 
 
 class SettingsError(Exception):
@@ -48,6 +50,7 @@ class Settings:
     radsec_port: int = 2083
     api_listen: str = "127.0.0.1"
     api_port: int = 8080
+    hosted_homes: tuple[str, ...] = DEFAULT_HOSTED_HOMES  # where a proxy that runs alone finds Biebroam's home servers
     workers: int = 1  # proxy processes of `serve`
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat | None = None  # None: console on a terminal, else JSON
@@ -62,9 +65,11 @@ class Settings:
         """The database, with its default filled in."""
         return self.database_url or f"sqlite:///{self.directory.database.absolute()}"
 
-    def with_workers(self, workers: int | None) -> Self:
-        """The same with another number of proxy processes; None leaves it."""
-        return self if workers is None else replace(self, workers=workers)
+    @property
+    def hosted_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each of Biebroam's own home servers."""
+        parts = (address.rpartition(":") for address in self.hosted_homes)
+        return tuple((host.strip("[]"), int(port)) for host, _, port in parts)
 
     def to_json(self) -> str:
         """The settings as a worker gets them from the process that starts it."""
@@ -76,6 +81,7 @@ class Settings:
         values: dict[str, Any] = json.loads(text)  # Any: JSON of our own making
         values["data"] = Path(values["data"])
         values["listen"] = tuple(values["listen"])
+        values["hosted_homes"] = tuple(values["hosted_homes"])
         values["log_level"] = LogLevel(values["log_level"])
         values["log_format"] = values["log_format"] and LogFormat(values["log_format"])
         return cls(**values)

@@ -16,7 +16,15 @@ from pydantic_settings import (
 )
 
 from config.paths import DataDirectory
-from config.settings import ALL_ADDRESSES, DEFAULT_DATA, LogFormat, LogLevel, Settings, SettingsError
+from config.settings import (
+    ALL_ADDRESSES,
+    DEFAULT_DATA,
+    DEFAULT_HOSTED_HOMES,
+    LogFormat,
+    LogLevel,
+    Settings,
+    SettingsError,
+)
 
 PREFIX = "BIEBROAM_"
 # Read by the command line itself, not by a role.
@@ -41,6 +49,7 @@ class _Read(BaseSettings):
     radsec_port: Port = 2083
     api_listen: str = "127.0.0.1"
     api_port: Port = 8080
+    hosted_homes: Annotated[tuple[str, ...], NoDecode] = DEFAULT_HOSTED_HOMES
     workers: Annotated[int, Field(ge=1, le=_MAX_WORKERS)] = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), validate_default=False
     )
@@ -62,6 +71,24 @@ class _Read(BaseSettings):
         if not value:
             raise ValueError("at least one address is needed")
         return tuple(dict.fromkeys(str(ip_address(address)) for address in value))
+
+    @field_validator("hosted_homes", mode="before")
+    @classmethod
+    def split_hosted_homes(cls, value: object) -> object:
+        """They come as a list, or as one text with commas."""
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("hosted_homes")
+    @classmethod
+    def check_hosted_homes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Each is an IP address and a port; IPv6 in brackets."""
+        for address in value:
+            host, _, port = address.rpartition(":")
+            bare = host.removeprefix("[").removesuffix("]")
+            if not port.isdecimal() or not 0 < int(port) < 65_536 or (":" in bare) != host.startswith("["):
+                raise ValueError("a home server looks like 127.0.0.1:18120 or [::1]:18120")
+            ip_address(bare)
+        return value
 
     @field_validator("api_listen")
     @classmethod
@@ -130,6 +157,7 @@ def load_settings(
         radsec_port=read.radsec_port,
         api_listen=read.api_listen,
         api_port=read.api_port,
+        hosted_homes=read.hosted_homes,
         workers=read.workers,
         log_level=read.log_level,
         log_format=read.log_format,

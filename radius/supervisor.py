@@ -15,6 +15,7 @@ SIGTERM and SIGINT end the children in the order of their stages, each with its 
 at once. SIGHUP starts them anew one after the other.
 """
 
+import errno
 import json
 import logging
 import os
@@ -37,6 +38,8 @@ START_SECONDS = 30.0
 SETTLED_SECONDS = 10.0  # a child that lived this long is started again without delay
 RESTART_DELAYS = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 ORPHAN_SECONDS = 8.0  # what a child whose parent is gone has to end by itself
+_BACKLOG = 128
+_NO_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 _log = logging.getLogger(__name__)
 
@@ -368,3 +371,91 @@ def adopt_lifeline() -> Lifeline | None:
     lifeline = socket.socket(fileno=description["lifeline"])
     lifeline.set_inheritable(False)
     return Lifeline(description["name"], lifeline, sockets)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundGroup:
+    """Sockets on one port: for each worker, one for each address."""
+
+    port: int
+    by_worker: tuple[tuple[socket.socket, ...], ...]
+
+
+def bind_group(
+    addresses: Sequence[str],
+    port: int,
+    *,
+    kind: socket.SocketKind,
+    workers: int = 1,
+    skips_missing_families: bool = False,
+) -> BoundGroup:
+    """Bound sockets on the same port of every address; port 0 takes one that is free on all of them.
+
+    With several workers each has sockets of its own, among which the kernel deals (SO_REUSEPORT). A port that another
+    program has is refused even then. `skips_missing_families` leaves out IPv6 where the kernel has none.
+
+    Raises:
+        OSError: the port is taken, or an address is not of this machine; it names both.
+    """
+    attempts = 20 if port == 0 else 1
+    while True:
+        attempts -= 1
+        opened: list[socket.socket] = []
+        try:
+            return _bind_once(addresses, port, kind, workers, skips_missing_families, opened)
+        except OSError as error:
+            for item in opened:
+                item.close()
+            if not attempts or error.errno != errno.EADDRINUSE:
+                raise
+
+
+def _bind_once(
+    addresses: Sequence[str],
+    port: int,
+    kind: socket.SocketKind,
+    workers: int,
+    skips_missing_families: bool,  # noqa: FBT001 - handed on by bind_group, which takes it by name
+    opened: list[socket.socket],
+) -> BoundGroup:
+    by_worker: list[list[socket.socket]] = [[] for _ in range(workers)]
+    for address in addresses:
+        try:
+            first = _bind(address, port, kind, shares=False)
+        except OSError as error:
+            if skips_missing_families and error.errno in _NO_FAMILY:
+                _log.warning("address_family_missing", extra={"address": address})
+                continue
+            raise OSError(error.errno, f"can not listen on {address} port {port}: {error.strerror}") from None
+        port = first.getsockname()[1]
+        if workers == 1:
+            opened.append(first)
+            by_worker[0].append(first)
+            continue
+        first.close()  # it has shown that nobody else has the port; shared ones could not
+        for group in by_worker:
+            group.append(_bind(address, port, kind, shares=True))
+            opened.append(group[-1])
+    if not opened:
+        raise OSError(errno.EADDRNOTAVAIL, f"none of {', '.join(addresses)} is an address of this machine")
+    return BoundGroup(port, tuple(tuple(group) for group in by_worker))
+
+
+def _bind(address: str, port: int, kind: socket.SocketKind, *, shares: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bound = socket.socket(family, kind)
+    try:
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
+        if kind == socket.SOCK_STREAM:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier run may linger
+        if shares:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.setblocking(False)
+        bound.bind((address, port))
+        if kind == socket.SOCK_STREAM:
+            bound.listen(_BACKLOG)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -15,6 +15,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # What the keys of a mapping are; others are a "name".
 _LABELS = {
+    "requests": "code",
     "answers": "code",
     "drops": "reason",
     "refusals": "reason",
@@ -28,14 +29,13 @@ _GAUGES = frozenset(
     {
         "outstanding",
         "sessions",
+        "connections",
         "queued",
-        "duplicates",
+        "duplicates_remembered",
+        "source_ports",
         "checks_waiting",
         "uptime_seconds",
         "resident_octets",
-        "is_alive",
-        "alive",
-        "latency_seconds",
         "swap_seconds",
     }
 )

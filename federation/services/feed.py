@@ -1,0 +1,233 @@
+"""Snapshots for a service on an event loop: the saved one at once, then each new one while the service runs."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol
+
+from federation.errors import SnapshotRejected
+from federation.snapshot import HomeServer, HomeSnapshot, SharedSecret, Snapshot
+from federation.store.follower import SnapshotFollower
+from federation.store.saved import AnySnapshot, load_snapshot
+from federation.trust.keystore import Sealer
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from federation.store.session import Store
+
+FIRST_LOOK_SECONDS = 5.0  # a service that knows nothing by then starts all the same, and goes on looking
+SWAP_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
+HOSTED_SECRET = b"hosted-home-server"
+
+
+class SnapshotFeed(Generic[AnySnapshot]):
+    """Hands a service each snapshot of one kind, in the event loop.
+
+    SQLAlchemy is loaded in the follower's thread, when packets are served from the saved snapshot already: a worker
+    that was killed is back before it could have read the database.
+    """
+
+    def __init__(
+        self,
+        kind: type[AnySnapshot],
+        *,
+        name: str,
+        store_url: str,
+        run_directory: Path,
+        saved_path: Path,
+        sealer: Sealer,
+        swap: Callable[[AnySnapshot], None],
+        compile_newest: "Callable[[Session], AnySnapshot]",
+        saves: bool,
+    ) -> None:
+        """`swap` puts a snapshot in force, or raises ValueError; `saves`: this process keeps the last good one."""
+        self.refused: tuple[str, ...] = ()
+        self.revision = 0
+        self._kind = kind
+        self._store_url = store_url
+        self._saved_path = saved_path
+        self._sealer = sealer
+        self._swap_in_service = swap
+        self._compile_in_session = compile_newest
+        self._store: Store | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looked = asyncio.Event()
+        self._follower: SnapshotFollower[AnySnapshot] = SnapshotFollower(
+            name=f"{name}-{os.getpid()}",
+            run_directory=run_directory,
+            read_revision=self._read_revision,
+            compile_newest=self._compile,
+            hand_on=self._hand_on,
+            refuse=lambda reasons: self._in_loop(lambda: self._note_refusal(reasons)),
+            looked=lambda: self._in_loop(self._looked.set),
+            saved=(saved_path, sealer) if saves else None,
+        )
+
+    @property
+    def swap_seconds(self) -> float:
+        """From the wake-up for a change to its snapshot in force, the last time."""
+        return self._follower.swap_seconds
+
+    def load_saved(self) -> None:
+        """The last good snapshot is in force, if there is one that can be used."""
+        saved = load_snapshot(self._saved_path, self._kind, self._sealer)
+        if saved is not None:
+            with suppress(ValueError):  # such as a certificate that can not be used; the registry has another
+                self._swap(saved)
+                self._follower.revision = saved.revision
+
+    async def start(self) -> None:
+        """The registry has been looked at, or could not be within some seconds; from now on it is followed."""
+        self._loop = asyncio.get_running_loop()
+        self._follower.start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await self._looked.wait()
+
+    async def stop(self) -> None:
+        """It is followed no more."""
+        await asyncio.to_thread(self._follower.stop)
+        if self._store is not None:
+            self._store.close()
+
+    # In the follower's thread
+
+    def _read_revision(self) -> int:
+        from federation.store.compile import read_revision  # noqa: PLC0415 - loads SQLAlchemy; see the class
+        from federation.store.session import Store  # noqa: PLC0415
+
+        if self._store is None:
+            self._store = Store(self._store_url)
+        with self._store.read() as session:
+            return read_revision(session)
+
+    def _compile(self) -> AnySnapshot:
+        assert self._store is not None  # the revision is read first
+        with self._store.read() as session:
+            return self._compile_in_session(session)
+
+    def _hand_on(self, snapshot: AnySnapshot) -> None:
+        done: Future[None] = Future()
+
+        def swap() -> None:
+            try:
+                self._swap(snapshot)
+            except Exception as error:  # noqa: BLE001 - handed to the thread that waits for it
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self._in_loop(swap)
+        try:
+            done.result(SWAP_SECONDS)
+        except ValueError as error:
+            raise SnapshotRejected((str(error),)) from error
+
+    # In the event loop
+
+    def _swap(self, snapshot: AnySnapshot) -> None:
+        self._swap_in_service(snapshot)
+        self.revision = snapshot.revision
+
+    def _note_refusal(self, reasons: tuple[str, ...]) -> None:
+        self.refused = reasons
+
+    def _in_loop(self, call: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop has ended; so has everybody who would care
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(call)
+
+
+class SnapshotService(Protocol):
+    """A proxy or a home server."""
+
+    def counters(self) -> Mapping[str, object]:
+        """What it has counted."""
+        ...
+
+    def start(self) -> None:
+        """It reads its sockets."""
+        ...
+
+    async def stop(self, drain_seconds: float, /) -> None:
+        """It takes nothing new, and has answered what was outstanding."""
+        ...
+
+
+class SnapshotRole(Generic[AnySnapshot]):
+    """Such a service with the feed that brings it each new snapshot: a role of a worker."""
+
+    def __init__(self, service: SnapshotService, feed: SnapshotFeed[AnySnapshot]) -> None:
+        self._service = service
+        self._feed = feed
+
+    @property
+    def revision(self) -> int:
+        """Of the snapshot in force."""
+        return self._feed.revision
+
+    @property
+    def refused(self) -> Sequence[str]:
+        """Why a newer one is not."""
+        return self._feed.refused
+
+    def counters(self) -> Mapping[str, object]:
+        """Those of the service, and how long the last swap took."""
+        return {**self._service.counters(), "swap_seconds": self._feed.swap_seconds}
+
+    async def start(self) -> None:
+        """It works: from the saved snapshot at once, from the registry as soon as that has been read."""
+        self._feed.load_saved()
+        self._service.start()
+        await self._feed.start()
+
+    async def drain(self) -> None:
+        """It has answered what was outstanding."""
+        await self._feed.stop()
+        await self._service.stop(DRAIN_SECONDS)
+
+
+def build_hosted(addresses: tuple[tuple[str, int], ...], sealer: Sealer) -> tuple[HomeServer, ...]:
+    """Biebroam's own home servers as next hops; their secret follows from the node key and is kept nowhere."""
+    secret = hosted_secret(sealer)
+    return tuple(
+        HomeServer(f"hosted/{number}", None, host, port, secret=secret, is_hosted=True)
+        for number, (host, port) in enumerate(addresses)
+    )
+
+
+def hosted_secret(sealer: Sealer) -> SharedSecret:
+    """What proxies and home servers of one node share."""
+    return SharedSecret(sealer.derive(HOSTED_SECRET))
+
+
+def compile_for_proxy(session: "Session", sealer: Sealer, addresses: tuple[tuple[str, int], ...]) -> Snapshot:
+    """The snapshot of a proxy of this node, whose own home servers listen at `addresses`."""
+    from federation.store.compile import compile_snapshot  # noqa: PLC0415 - loads SQLAlchemy; see SnapshotFeed
+
+    return compile_snapshot(session, sealer, build_hosted(addresses, sealer))
+
+
+def compile_for_home(session: "Session", sealer: Sealer) -> HomeSnapshot:
+    """The snapshot of a home server of this node, with the certificate in force."""
+    from federation.services.authorities import load_eap_credentials  # noqa: PLC0415 - as above
+    from federation.store.compile import compile_home_snapshot  # noqa: PLC0415
+
+    return compile_home_snapshot(session, sealer, load_eap_credentials(session, sealer))
+
+
+def find_client_secret(snapshot: Snapshot, address: str) -> SharedSecret | None:
+    """The secret of a client that may ask from that address; None when there is none."""
+    parsed = ip_address(address)
+    secrets = ((network, client.secret) for client in snapshot.clients for network in client.networks)
+    found = sorted(
+        ((network.prefixlen, secret) for network, secret in secrets if secret is not None and parsed in network),
+        key=lambda entry: entry[0],
+    )
+    return found[-1][1] if found else None
