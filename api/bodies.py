@@ -10,8 +10,8 @@ from api.problems import MEDIA_TYPE_NOT_TAKEN, TOO_LARGE, build_problem
 
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 MAX_BODY_OCTETS = 256 * 1024  # the largest ordinary body is a library with some hundreds of realms
-MAX_DOCUMENT_OCTETS = 32 * 1024 * 1024  # a federation of 100,000 realms is about 10 MB
-LARGE_PATHS = frozenset({"/v1/federation"})
+MAX_DOCUMENT_OCTETS = 32 * 1024 * 1024  # a federation of 100,000 realms, or 200,000 patrons, is about 10 MB
+LARGE_PATHS = ("/v1/federation", "/patrons/import")  # as they end
 
 
 class BodyRules:
@@ -27,7 +27,7 @@ class BodyRules:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = MAX_DOCUMENT_OCTETS if scope["path"] in LARGE_PATHS else self._max_octets
+        limit = MAX_DOCUMENT_OCTETS if scope["path"].endswith(LARGE_PATHS) else self._max_octets
         request_id: str = scope["state"]["request_id"]
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:18]) > limit:

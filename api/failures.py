@@ -27,8 +27,8 @@ class Failures:
 
     def retry_after_seconds(self, address: str, now: float) -> int:
         """How long *address* has to wait before another failure is looked at; 0 when it need not."""
-        over = self._count(_site_of(address), now) - self._allowed
-        return int(over * self._refill_seconds) + 1 if over >= 0 else 0
+        over = self._count(_site_of(address), now) + 1 - self._allowed
+        return int(over * self._refill_seconds) + 1 if over > 0 else 0
 
     def _count(self, key: str, now: float) -> float:
         count, counted_at = self._spent.get(key, (0.0, now))

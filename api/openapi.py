@@ -31,6 +31,7 @@ from api.problems import (
     Problem,
 )
 from api.routes.catalogue import ROUTERS
+from api.schemas.federation import build_document_schema
 from api.security import LOOPBACK_PATHS, PUBLIC_PATHS
 
 API_VERSION = "1.0.0"  # of the paths under /v1, not of the program
@@ -80,6 +81,7 @@ def build_document() -> Json:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
+    _describe_document(document)
     document["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "A token of this API: bbr_<id>_<secret>"}
     }
@@ -88,6 +90,19 @@ def build_document() -> Json:
     for path, method, operation in operations_of(document):
         _complete(path, method, operation)
     return document
+
+
+def _describe_document(document: Json) -> None:
+    """The federation document, which the routes take and give as it is, with the schema that its parser has."""
+    schemas: Json = document["components"]["schemas"]
+    schema = build_document_schema()
+    schemas.update(schema.pop("$defs"))
+    schemas["FederationDocument"] = schema
+    schemas.pop("Content", None)
+    reference = {"$ref": "#/components/schemas/FederationDocument"}
+    item = document["paths"]["/v1/federation"]
+    item["put"]["requestBody"]["content"]["application/json"]["schema"] = reference
+    item["get"]["responses"]["200"]["content"]["application/json"]["schema"] = reference
 
 
 def operations_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Json]]:

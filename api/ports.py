@@ -30,4 +30,5 @@ class Ports:
 
     read_reports: Callable[[], Sequence[WorkerReport]] = _no_reports  # what the node's workers last said
     find_probe_target: Callable[[], ProbeTarget | None] = _no_target  # the node's proxy; None: no proxy runs here
+    hosted_addresses: tuple[tuple[str, int], ...] = (("127.0.0.1", 18120),)  # of Biebroam's own home servers
     runs_workers: bool = False  # a proxy is expected on this node: without one it is not ready
