@@ -41,8 +41,8 @@ def bind_udp(host: str, port: int, *, reuse_port: bool = False) -> socket.socket
     return listener
 
 
-def connect_udp(host: str, port: int) -> socket.socket:
-    """A non-blocking socket of its own source port that hears from that address only.
+def connect_udp(host: str, port: int, *, source: str | None = None) -> socket.socket:
+    """A non-blocking socket of its own source port that hears from that address only; `source` is our own address.
 
     Raises:
         OSError: there is no route, or no descriptor left.
@@ -50,6 +50,8 @@ def connect_udp(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     flow = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
+        if source is not None:
+            flow.bind((source, 0))
         flow.connect((host, port))
     except OSError:
         flow.close()

@@ -1,0 +1,1 @@
+"""A device and its access point in one: the EAP client behind `probe` and `demo`."""
