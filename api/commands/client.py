@@ -3,11 +3,13 @@
 There is one code path: what a command may do, what is checked and what is audited is the API's business in both cases.
 """
 
+import asyncio
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
 from urllib.parse import quote, urlsplit
@@ -17,6 +19,7 @@ import typer
 
 TOKEN_VARIABLE = "BIEBROAM_TOKEN"  # noqa: S105 - the name of a variable
 TIMEOUT_SECONDS = 60.0
+LOCAL_SECONDS = 3600.0  # an import in process may hash passwords for long
 PAGE_ITEMS = 200
 
 
@@ -46,9 +49,10 @@ def fail(message: str, status: int = 1) -> NoReturn:
 class Api:
     """The API as a command sees it; what it refuses ends the command with its words."""
 
-    def __init__(self, http: httpx.Client) -> None:
-        """`http` is a client whose base URL is the API's."""
+    def __init__(self, http: httpx.AsyncClient, runner: asyncio.Runner) -> None:
+        """`http` is a client whose base URL is the API's; the runner makes its calls plain ones."""
         self._http = http
+        self._runner = runner
 
     def get(self, path: str, **query: str | int | None) -> dict[str, Any]:
         """The thing at that path."""
@@ -95,10 +99,12 @@ class Api:
         """The answer of the API, when it is no refusal."""
         parameters = {key: value for key, value in (query or {}).items() if value is not None}
         try:
-            answer = self._http.request(method, path, json=body, params=parameters, headers=dict(headers or {}))
+            answer = self._runner.run(
+                self._http.request(method, path, json=body, params=parameters, headers=dict(headers or {}))
+            )
         except httpx.HTTPError as error:
             fail(f"can not reach the API at {self._http.base_url}: {error}")
-        if answer.status_code >= httpx.codes.BAD_REQUEST:
+        if answer.status_code >= HTTPStatus.BAD_REQUEST:
             fail(describe_problem(answer))
         return answer
 
@@ -121,7 +127,7 @@ def describe_problem(answer: httpx.Response) -> str:
     for error in problem.get("errors", ()):
         place = str(error.get("pointer") or error.get("parameter") or "").lstrip("#")
         lines.append(f"  {place}: {error.get('detail', '')}" if place else f"  {error.get('detail', '')}")
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
         lines.append(f"  set {TOKEN_VARIABLE} to a token of that federation")
     return "\n".join(lines)
 
@@ -130,14 +136,25 @@ def describe_problem(answer: httpx.Response) -> str:
 def open_api(place: Place) -> Generator[Api]:
     """The API of that place, for as long as the block."""
     if place.api is not None:
-        with httpx.Client(base_url=_check_url(place.api), headers=_token(), timeout=TIMEOUT_SECONDS) as http:
-            yield Api(http)
+        http = httpx.AsyncClient(base_url=_check_url(place.api), headers=_token(), timeout=TIMEOUT_SECONDS)
+        with _calling(http) as api:
+            yield api
         return
-    from starlette.testclient import TestClient  # noqa: PLC0415 - the in-process client; a remote call needs none
-
     with place.open_application(place.data) as application:
-        # No `with`: the application has no start-up of its own, and the client then needs no thread to keep it.
-        yield Api(TestClient(application, base_url="http://localhost", raise_server_exceptions=False))
+        transport = httpx.ASGITransport(application, client=("local", 0), raise_app_exceptions=False)
+        with _calling(
+            httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=LOCAL_SECONDS)
+        ) as api:
+            yield api
+
+
+@contextmanager
+def _calling(http: httpx.AsyncClient) -> Generator[Api]:
+    with asyncio.Runner() as runner:
+        try:
+            yield Api(http, runner)
+        finally:
+            runner.run(http.aclose())
 
 
 def _check_url(url: str) -> str:
@@ -170,6 +187,3 @@ def read_secret_file(path: str) -> str:
     except UnicodeDecodeError:
         fail(f"{path} is no text")
     return text.rstrip("\r\n")
-
-
-Command = Callable[..., None]
