@@ -37,15 +37,21 @@ def main() -> None:
     """The `biebroam` command; a worker of `serve` goes straight to its role."""
     settings_text = os.environ.get(SETTINGS_VARIABLE)
     if settings_text is not None:
-        from config.settings import Settings
-        from radius.supervisor import adopt_lifeline
-
-        lifeline = adopt_lifeline()
-        if lifeline is not None:
-            lifeline.watch_parent()
-            sockets = {lifeline.name: lifeline.sockets}
-            sys.exit(run_roles([lifeline.name], Settings.from_json(settings_text), sockets, lifeline=lifeline))
+        sys.exit(run_worker(settings_text))
     build_command_line()()
+
+
+def run_worker(settings_text: str) -> int:
+    """Run one role with the settings of the process that started this one; returns the exit status."""
+    from config.settings import Settings
+    from radius.supervisor import adopt_lifeline
+
+    settings = Settings.from_json(settings_text)
+    lifeline = adopt_lifeline()
+    if lifeline is None:
+        return refusing(lambda: serve_alone(sys.argv[1], settings))
+    lifeline.watch_parent()
+    return run_roles([lifeline.name], settings, {lifeline.name: lifeline.sockets}, lifeline=lifeline)
 
 
 # What commands, roles and `api.commands` share
@@ -396,7 +402,11 @@ class Node:
 
     def serve_alone(self, role: str, data: Path | None) -> int:
         """The exit status of that role, when it has ended."""
-        return refusing(lambda: serve_alone(role, load_settings(data)))
+        settings = load_settings(data)
+        refusing(lambda: open_registry(settings))  # a refusal comes before the role begins
+        environment = {**os.environ, SETTINGS_VARIABLE: settings.to_json()}
+        # The same process without what the command line had to load: a third of its memory.
+        os.execve(sys.executable, [sys.executable, __file__, role], environment)  # noqa: S606 - no shell is meant
 
     def examine(self, data: Path | None) -> Sequence[Mapping[str, Any]]:  # Any: the values of a finding
         """What was found about this node."""

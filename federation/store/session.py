@@ -3,17 +3,17 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from federation.store.tables import patrons, registry, tokens, trust  # all tables are known once this module is
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10.0  # a writer waits this long for another; changes take a few milliseconds each
@@ -37,6 +37,8 @@ class Store:
 
     def migrate(self) -> None:
         """The schema is the newest one; nothing happens when it is already."""
+        from alembic import command  # noqa: PLC0415 - 10 MB that a proxy worker, which only reads, does without
+
         configuration = _configuration()
         with self.engine.connect() as connection:
             configuration.attributes["connection"] = connection
@@ -45,6 +47,9 @@ class Store:
 
     def is_migrated(self) -> bool:
         """Whether the schema is the newest one."""
+        from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - 10 MB that a proxy worker, which only reads, does without
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
         head = ScriptDirectory.from_config(_configuration()).get_current_head()
         with self.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision() == head
@@ -74,7 +79,9 @@ class Store:
         self.engine.dispose()
 
 
-def _configuration() -> Config:
+def _configuration() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
     configuration = Config()
     configuration.set_main_option("script_location", str(MIGRATIONS))
     configuration.set_main_option("path_separator", "os")

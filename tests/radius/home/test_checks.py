@@ -1,0 +1,47 @@
+import asyncio
+import threading
+
+from federation.reasons import RefusalReason
+from radius.home.checks import Checks
+
+
+class TestChecks:
+    async def test_gives_what_the_check_says(self) -> None:
+        """The answer of a look-up in a thread comes back to the loop."""
+        checks = Checks()
+        assert await checks.run(lambda: b"hash") == b"hash"
+        checks.close()
+
+    async def test_slow_check_is_given_up(self) -> None:
+        """After its time a check is answered for; it still counts until its thread is free."""
+        checks = Checks(threads=1, timeout_seconds=0.05)
+        free = threading.Event()
+        assert await checks.run(lambda: free.wait(5)) is RefusalReason.STORE_TIMEOUT
+        assert checks.waiting == 1
+        free.set()
+        async with asyncio.timeout(5):
+            assert await checks.run(lambda: b"next") == b"next"  # the one thread is free again
+        assert checks.timeouts == 1
+        checks.close()
+
+    async def test_queue_has_a_bound(self) -> None:
+        """Beyond the bound a check is refused at once: whoever waits there would be too late."""
+        checks = Checks(threads=1, max_waiting=2, timeout_seconds=1)
+        free = threading.Event()
+        waiting = [asyncio.ensure_future(checks.run(lambda: free.wait(5))) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert await checks.run(lambda: None) is RefusalReason.STORE_UNAVAILABLE
+        assert checks.refused == 1
+        free.set()
+        assert await asyncio.gather(*waiting) == [True, True]
+        checks.close()
+
+    async def test_failing_check_is_a_no(self) -> None:
+        """Whatever a store raises, the patron is not let in and the loop goes on."""
+
+        def fail() -> None:
+            raise RuntimeError("the store is on fire")
+
+        checks = Checks()
+        assert await checks.run(fail) is RefusalReason.STORE_UNAVAILABLE
+        checks.close()
