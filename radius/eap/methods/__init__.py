@@ -1,0 +1,1 @@
+"""The EAP methods, one module each."""
