@@ -226,7 +226,7 @@ class _Login:
         cause = int.from_bytes(value) if value else None
         reason = "Access-Reject"
         if cause is not None:
-            name = ErrorCause(cause).name if cause in ErrorCause else str(cause)
+            name = ErrorCause(cause).name if cause in frozenset(ErrorCause) else str(cause)
             reason += f", Error-Cause {name.replace('_', ' ').lower()}"
         return self._end(Outcome.REJECTED, reason, error_cause=cause)
 
