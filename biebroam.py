@@ -38,7 +38,9 @@ def main() -> None:
     settings_text = os.environ.get(SETTINGS_VARIABLE)
     if settings_text is not None:
         sys.exit(run_worker(settings_text))
-    build_command_line()()
+    from api.commands.registration import hoist_place
+
+    build_command_line()(hoist_place(sys.argv[1:]))
 
 
 def run_worker(settings_text: str) -> int:
@@ -455,16 +457,23 @@ def open_application(data: Path | None) -> Generator[Any]:  # Any: an ASGI appli
         registry.store.close()
 
 
+def find_target_here(data: Path | None) -> "ProbeTarget | None":
+    """This node's proxy, for `probe`; None when none runs here."""
+    settings = load_settings(data)
+    registry = refusing(lambda: open_registry(settings))
+    return find_probe_target(settings, registry)
+
+
 def build_command_line() -> "typer.Typer":
     """Every command."""
     import typer
 
+    from api.commands.registration import register_commands
     from api.commands.service import register_service
 
-    app = typer.Typer(
-        help="Eduroam for public libraries: a RADIUS federation.", no_args_is_help=True, pretty_exceptions_enable=False
-    )
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
     register_service(app, Node())
+    register_commands(app, open_application, find_target_here)
     return app
 
 

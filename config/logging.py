@@ -130,7 +130,7 @@ def configure_logging(
     root.setLevel(level.upper())
     logging.raiseExceptions = False
     logging.captureWarnings(capture=True)
-    for name in ("uvicorn.access", "alembic", "sqlalchemy"):  # a line for each request or statement helps nobody
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy"):  # a line for each request or statement helps nobody
         logging.getLogger(name).setLevel(logging.WARNING)
     atexit.register(handler.close)
     return handler

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic
 
@@ -66,7 +67,8 @@ class SnapshotFollower(Generic[AnySnapshot]):
 
     def stop(self) -> None:
         """Follow no more; a compilation that runs is waited for."""
-        self._wake.send(b".")
+        with suppress(OSError):  # stopped already
+            self._wake.send(b".")
         if self._thread.is_alive():
             self._thread.join(5)
         self._awake.close()

@@ -1,0 +1,443 @@
+"""The home server: requests from UDP sockets, EAP conversations, identity checks, answers.
+
+Everything happens on one event loop but the identity checks, which block and have threads of their own. A request is
+authentic before anything else of it is looked at; a repeat never starts a second check; a refusal waits about a second,
+so that nobody tries passwords quickly and nobody learns from the time why it was one.
+"""
+
+import asyncio
+import hmac
+import logging
+import random
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from socket import socket
+from time import monotonic
+from typing import Final
+
+from federation.names import UserName, parse_user_name
+from federation.reasons import RefusalReason
+from federation.snapshot import EapMethod, HomeSnapshot, HostedRealm, SharedSecret
+from radius.eap.context import EapServerContext
+from radius.eap.machine import EapSession
+from radius.eap.outcomes import Accept, Challenge, Ignore, NtHashLookup, Outcome, PasswordCheck, Reject
+from radius.errors import DropReason
+from radius.exchange.duplicates import Duplicates, Seen
+from radius.home.authorise import (
+    build_accept_attributes,
+    build_alias,
+    build_challenge_attributes,
+    build_reject_attributes,
+    choose_visible_name,
+)
+from radius.home.checks import Checks
+from radius.home.clients import Peer, Peers
+from radius.home.conversations import MAX_ROUNDS, Conversation, Conversations
+from radius.home.ports import PatronStore
+from radius.transport.udp import Address, make_reader
+from radius.wire.attributes import concatenate, find, is_eap_well_formed
+from radius.wire.authenticators import decide_request_authenticity
+from radius.wire.codes import AttributeType, Code
+from radius.wire.packet import Packet, parse_packet
+from radius.wire.rewrite import build_reply
+
+REJECT_DELAY_SECONDS: Final = 1.0
+REJECT_JITTER_SECONDS: Final = 0.2
+MAX_DELAYED: Final = 5_000  # beyond it a refusal goes out at once: memory is worth more than the delay
+EXPIRY_SECONDS: Final = 1.0
+OFFERED: Final = frozenset((EapMethod.TTLS_PAP, EapMethod.TTLS_MSCHAPV2, EapMethod.PEAP_MSCHAPV2))
+EAP_FAILURE: Final = 4  # RFC 3748 §4.2
+_PSEUDONYM_CHARACTERS: Final = 12
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request that is new and authentic, and the way back."""
+
+    packet: Packet
+    peer: Peer
+    listener: socket
+    address: Address
+    key: tuple[int, str, int, int, int]
+    eap: bytes
+    received_at: float
+
+
+class HomeService:
+    """One home server; `swap` gives it what it is to know, before or while it runs."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket],
+        stores: Mapping[str, PatronStore],
+        *,
+        alias_key: bytes,
+        loopback_secret: SharedSecret | None = None,
+        serves_access_points: bool = False,
+        checks: Checks | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`stores` by kind ("local").
+
+        `loopback_secret` lets proxies of this machine ask; with `serves_access_points` those of the snapshot may too.
+        """
+        self._sockets = sockets
+        self._stores = stores
+        self._alias_key = alias_key
+        self._loopback_secret = loopback_secret
+        self._serves_access_points = serves_access_points
+        self._checks = checks or Checks()
+        self._jitter = jitter
+        self._snapshot: HomeSnapshot | None = None
+        self._context: EapServerContext | None = None
+        self._peers = Peers(())
+        self._duplicates = Duplicates()
+        self._conversations: Conversations[EapSession] = Conversations()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._delayed: dict[tuple[int, str, int, int, int], tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
+        self._drops: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._answers: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def revision(self) -> int:
+        """Of the snapshot in force; 0 before there is one."""
+        return self._snapshot.revision if self._snapshot else 0
+
+    def counters(self) -> dict[str, object]:
+        """What was counted since the start."""
+        return {
+            "requests": dict(self._requests),
+            "answers": dict(self._answers),
+            "drops": dict(self._drops),
+            "refusals": dict(self._refusals),
+            "sessions": len(self._conversations),
+            "checks_waiting": self._checks.waiting,
+            "check_timeouts": self._checks.timeouts,
+            "checks_refused": self._checks.refused,
+        }
+
+    def swap(self, snapshot: HomeSnapshot) -> None:
+        """From now on this snapshot is in force; conversations go on with what they began with.
+
+        Raises:
+            ValueError: its certificate or key can not be used; the earlier snapshot stays.
+        """
+        earlier = self._snapshot
+        if self._context is None or earlier is None or earlier.credentials != snapshot.credentials:
+            credentials = snapshot.credentials
+            self._context = EapServerContext(credentials.certificate_chain_pem, credentials.private_key_pem)
+        self._peers = Peers(snapshot.clients if self._serves_access_points else (), self._loopback_secret)
+        self._snapshot = snapshot
+
+    def start(self) -> None:
+        """Read the sockets from now on."""
+        self._loop = loop = asyncio.get_running_loop()
+        for listener in self._sockets:
+            loop.add_reader(listener.fileno(), make_reader(listener, partial(self._receive, listener)))
+        self._expire()
+
+    async def stop(self, drain_seconds: float, /) -> None:
+        """Take no new conversations' packets, send every answer that is due, and end."""
+        assert self._loop is not None
+        for listener in self._sockets:
+            self._loop.remove_reader(listener.fileno())
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=drain_seconds)
+        for timer, send in list(self._delayed.values()):
+            timer.cancel()
+            send()
+        for task in self._tasks:
+            task.cancel()
+        self._checks.close()
+        for listener in self._sockets:
+            listener.close()
+
+    def _expire(self) -> None:
+        now = monotonic()
+        self._duplicates.on_timer(now)
+        self._conversations.expire(now)
+        assert self._loop is not None
+        self._expiry = self._loop.call_later(EXPIRY_SECONDS, self._expire)
+
+    # Requests
+
+    def _receive(self, listener: socket, datagram: bytes, address: Address, now: float) -> None:
+        """Take one datagram; whatever is in it, nothing leaves this function as an exception."""
+        try:
+            reason = self._take(listener, datagram, address, now)
+        except Exception:  # noqa: BLE001 - the top of the packet path; logged and counted
+            _log.exception("packet_failed")
+            reason = DropReason.INTERNAL_ERROR
+        if reason is not None:
+            self._drop(reason, str(address[0]))
+
+    def _take(  # noqa: PLR0911 - ordered checks, each with its one reason
+        self, listener: socket, datagram: bytes, address: Address, now: float
+    ) -> DropReason | None:
+        host, port = str(address[0]), int(address[1])
+        peer = self._peers.find(host)
+        if self._snapshot is None:
+            return DropReason.NOT_READY
+        if peer is None:
+            return DropReason.UNKNOWN_CLIENT
+        packet = parse_packet(datagram)
+        if not isinstance(packet, Packet):
+            return packet
+        if packet.code not in (Code.ACCESS_REQUEST, Code.STATUS_SERVER):
+            return DropReason.CODE_NOT_EXPECTED
+        reason = decide_request_authenticity(packet, peer.keyed, requires_message_authenticator=True)
+        if reason is not None:
+            return reason
+        self._requests[Code(packet.code).name.lower()] += 1
+        key = (listener.fileno(), host, port, packet.code, packet.identifier)
+        seen = self._duplicates.receive(key, packet.authenticator, peer.key, now)
+        if isinstance(seen, bytes):
+            self._send(listener, seen, address)
+            return None
+        if seen is Seen.PENDING:
+            return DropReason.DUPLICATE_PENDING
+        if seen is Seen.FULL:
+            return DropReason.QUEUE_FULL
+        eap = concatenate(packet, AttributeType.EAP_MESSAGE)
+        request = _Request(packet, peer, listener, address, key, eap, now)
+        if packet.code == Code.STATUS_SERVER:
+            self._answer(request, Code.ACCESS_ACCEPT, b"")  # RFC 5997 §4.2
+        else:
+            self._decide(request, self._snapshot)
+        return None
+
+    def _decide(self, request: _Request, snapshot: HomeSnapshot) -> None:
+        packet = request.packet
+        if not request.eap:
+            self._refuse(request, RefusalReason.NO_CREDENTIALS)
+            return
+        if not is_eap_well_formed(packet):
+            self._refuse(request, RefusalReason.EAP_MALFORMED)
+            return
+        state = find(packet, AttributeType.STATE)
+        if state is None:
+            self._begin(request, snapshot)
+            return
+        conversation = self._conversations.find(state, request.peer.key, request.received_at)
+        if conversation is None:
+            self._refuse(request, RefusalReason.SESSION_UNKNOWN)
+        elif conversation.is_busy:
+            self._ignore(request)
+        elif conversation.rounds > MAX_ROUNDS:
+            self._refuse(request, RefusalReason.EAP_FAILED, conversation)
+        else:
+            self._continue(request, conversation, partial(conversation.session.receive, request.eap))
+
+    def _begin(self, request: _Request, snapshot: HomeSnapshot) -> None:
+        name = parse_user_name(request.packet.value_of(AttributeType.USER_NAME))
+        if not isinstance(name, UserName):
+            self._refuse(request, name)
+            return
+        realm = find_hosted(snapshot.realms, name.realm)
+        if realm is None:
+            self._refuse(request, RefusalReason.UNROUTABLE)
+            return
+        assert self._context is not None  # there is a snapshot
+        methods = [str(method) for method in realm.methods if method in OFFERED]
+        if not methods:
+            self._refuse(request, RefusalReason.METHOD_NOT_OFFERED)
+            return
+        session = EapSession(self._context, methods)
+        conversation = self._conversations.open(session, realm.name, request.peer.key, request.received_at)
+        if conversation is None:
+            self._refuse(request, RefusalReason.SESSIONS_FULL)
+            return
+        self._continue(request, conversation, partial(session.receive, request.eap))
+
+    # Conversations
+
+    def _continue(self, request: _Request, conversation: Conversation[EapSession], step: Callable[[], Outcome]) -> None:
+        try:
+            outcome = step()
+        except Exception:  # noqa: BLE001 - one bad conversation is refused and logged, and ends nothing else
+            _log.exception("conversation_failed", extra={"realm": conversation.realm})
+            self._refuse(request, RefusalReason.EAP_FAILED, conversation)
+            return
+        match outcome:
+            case Challenge(eap=eap):
+                self._answer(request, Code.ACCESS_CHALLENGE, build_challenge_attributes(eap, conversation.state))
+            case PasswordCheck() | NtHashLookup():
+                conversation.is_busy = True
+                task = asyncio.ensure_future(self._check(request, conversation, outcome))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case Accept(eap=eap, msk=msk, user=user):
+                self._accept(request, conversation, eap, msk, user)
+            case Reject(eap=eap, reason=reason):
+                if conversation.session.error is not None:  # it broke where nothing should; the device gets a no
+                    _log.error("conversation_failed", exc_info=conversation.session.error)
+                self._refuse(request, RefusalReason(reason), conversation, eap)
+            case Ignore():
+                if not conversation.rounds:
+                    self._conversations.close(conversation)  # it never began
+                self._ignore(request)
+
+    async def _check(
+        self, request: _Request, conversation: Conversation[EapSession], wanted: PasswordCheck | NtHashLookup
+    ) -> None:
+        """Ask the identity store, and go on with what it says."""
+        session = conversation.session
+        user = local_user(wanted.user, conversation.realm)
+        snapshot = self._snapshot
+        hosted = snapshot.realms.get(conversation.realm) if snapshot else None
+        store = self._stores.get(hosted.store_kind) if hosted else None
+        refusal: RefusalReason | None = None
+        answer: bytes | RefusalReason | None = None
+        if user is None:
+            refusal = RefusalReason.INNER_REALM
+        elif store is None:
+            refusal = RefusalReason.STORE_UNAVAILABLE  # the realm went, or its kind of store is not here
+        elif isinstance(wanted, PasswordCheck):
+            refusal = await self._checks.run(partial(store.check_password, conversation.realm, user, wanted.password))
+        else:
+            answer = await self._checks.run(partial(store.find_nt_hash, conversation.realm, user))
+            refusal = answer if isinstance(answer, RefusalReason) else None
+        conversation.is_busy = False
+        conversation.refusal = refusal
+        if isinstance(wanted, PasswordCheck):
+            step = partial(session.answer_password, refusal is None)
+        else:
+            step = partial(session.answer_nt_hash, None if isinstance(answer, RefusalReason) else answer)
+        self._continue(request, conversation, step)
+
+    def _accept(
+        self, request: _Request, conversation: Conversation[EapSession], eap: bytes, msk: bytes, inner_name: str
+    ) -> None:
+        packet, realm = request.packet, conversation.realm
+        user = local_user(inner_name, realm)
+        if user is None:  # the method named somebody else at its end than it had checked: never
+            self._refuse(request, RefusalReason.INNER_REALM, conversation)
+            return
+        self._conversations.close(conversation)
+        attributes = build_accept_attributes(
+            packet,
+            request.peer.keyed,
+            eap=eap,
+            msk=msk,
+            name=choose_visible_name(packet.value_of(AttributeType.USER_NAME), realm),
+            cui=build_alias(packet, self._alias_key, user, realm),
+            salt=secrets.randbits(15),
+        )
+        self._answer(request, Code.ACCESS_ACCEPT, attributes)
+        self._log_end(request, conversation, "accepted", None, user)
+
+    def _refuse(
+        self,
+        request: _Request,
+        reason: RefusalReason,
+        conversation: Conversation[EapSession] | None = None,
+        eap: bytes = b"",
+    ) -> None:
+        """Answer no, in a while; EAP-Failure goes with it whenever the request has EAP (RFC 3579 §2.6.3)."""
+        if conversation is not None:
+            self._conversations.close(conversation)
+            reason = conversation.refusal or reason
+        self._refusals[reason] += 1
+        if not eap and len(request.eap) > 1:
+            eap = bytes((EAP_FAILURE, request.eap[1], 0, 4))
+        self._log_end(request, conversation, "refused", reason, None)
+
+        def send() -> None:
+            self._delayed.pop(request.key, None)
+            self._answer(request, Code.ACCESS_REJECT, build_reject_attributes(eap))
+
+        if len(self._delayed) >= MAX_DELAYED or request.key in self._delayed:
+            send()
+            return
+        delay = REJECT_DELAY_SECONDS + REJECT_JITTER_SECONDS * (2 * self._jitter() - 1)
+        assert self._loop is not None
+        self._delayed[request.key] = (self._loop.call_later(delay, send), send)
+
+    def _ignore(self, request: _Request) -> None:
+        """No answer; the device sends again, or gives up."""
+        self._duplicates.forget(request.key, request.packet.authenticator)
+        self._drop(DropReason.DUPLICATE_PENDING, request.peer.key)
+
+    # Answers
+
+    def _answer(self, request: _Request, code: Code, attributes: bytes) -> None:
+        packet = request.packet
+        octets = build_reply(code, packet, request.peer.keyed, attributes)
+        if not isinstance(octets, bytes):  # so full of Proxy-State that no answer fits
+            self._duplicates.forget(request.key, packet.authenticator)
+            self._drop(DropReason.TOO_MANY_ATTRIBUTES, request.peer.key)
+            return
+        if self._duplicates.answer(request.key, packet.authenticator, octets, monotonic()):
+            self._answers[code.name.lower()] += 1
+            self._send(request.listener, octets, request.address)
+
+    def _send(self, listener: socket, octets: bytes, address: Address) -> None:
+        try:
+            listener.sendto(octets, address)
+        except OSError as error:  # as if the network had lost it; the client asks again
+            self._drops["not_sent"] += 1
+            _log.debug("answer_not_sent", extra={"peer": address[0], "error": error.strerror})
+
+    def _drop(self, reason: DropReason, peer: str) -> None:
+        self._drops[reason] += 1
+        _log.debug("packet_dropped", extra={"peer": peer, "reason": reason})
+
+    def _log_end(
+        self,
+        request: _Request,
+        conversation: Conversation[EapSession] | None,
+        outcome: str,
+        reason: RefusalReason | None,
+        user: str | None,
+    ) -> None:
+        """One line for each login that ended; the patron appears under a pseudonym."""
+        fields: dict[str, object] = {"outcome": outcome, "client": request.peer.key}
+        if reason is not None:
+            fields["reason"] = reason
+        if conversation is not None:
+            fields["realm"] = conversation.realm
+            fields["seconds"] = round(monotonic() - conversation.started_at, 3)
+        if user is not None:
+            digest = hmac.new(self._alias_key, b"log\0" + user.encode(errors="replace"), sha256).hexdigest()
+            fields["patron"] = digest[:_PSEUDONYM_CHARACTERS]
+        operator_name = find(request.packet, AttributeType.OPERATOR_NAME)
+        if operator_name:
+            fields["visited"] = operator_name[1:].decode("ascii", "replace")
+        _log.info("sign_in", extra=fields)
+
+
+def find_hosted(realms: Mapping[str, HostedRealm], realm: str) -> HostedRealm | None:
+    """The hosted realm that a looked-up realm belongs to: itself or its nearest parent.
+
+    Whether sub-realms are allowed at all has been decided by the proxy that routed the request here.
+    """
+    while realm:
+        found = realms.get(realm)
+        if found is not None:
+            return found
+        realm = realm.partition(".")[2]
+    return None
+
+
+def local_user(inner_name: str, realm: str) -> str | None:
+    """The part before the "@" of the name inside the tunnel; None when it belongs to another realm.
+
+    A name without a realm is of the realm that the conversation is for.
+    """
+    user, at, inner_realm = inner_name.rpartition("@")
+    if not at:
+        return inner_name or None
+    inner_realm = inner_realm.casefold()
+    return user if user and (inner_realm == realm or inner_realm.endswith(f".{realm}")) else None

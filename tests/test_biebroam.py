@@ -1,0 +1,158 @@
+import json
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.biebroam import COMMAND, DataDirectory
+from tests.support.processes import wait_until
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDirectory:
+    return DataDirectory(tmp_path / "data")
+
+
+class TestInit:
+    def test_prints_the_token_once(self, data: DataDirectory) -> None:
+        """With --json the token is the only output; it is nowhere in the data directory."""
+        token = json.loads(data.run("init", "--json").stdout)["token"]
+        assert token.startswith("bbr_")
+        secret = token.rpartition("_")[2].encode()
+        for path in data.folder.rglob("*"):
+            assert not path.is_file() or secret not in path.read_bytes(), path
+
+    def test_files_are_for_the_owner(self, data: DataDirectory) -> None:
+        """Directory, database and node key can not be read by others."""
+        data.initialise()
+        for path in (data.folder, data.folder / "biebroam.db", data.folder / "node.key"):
+            assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
+
+    def test_second_time_is_refused(self, data: DataDirectory) -> None:
+        """What is there is never overwritten; the exit status says that nothing was done."""
+        data.initialise()
+        before = (data.folder / "node.key").read_bytes()
+        run = data.run("init", check=False)
+        assert run.returncode == 1
+        assert "already" in run.stderr
+        assert "Traceback" not in run.stderr
+        assert (data.folder / "node.key").read_bytes() == before
+
+    def test_bad_settings_are_named(self, data: DataDirectory) -> None:
+        """A setting that can not be ends the command with its name, without a traceback."""
+        data.environment["BIEBROAM_AUTH_PORT"] = "x"
+        run = data.run("init", check=False)
+        assert run.returncode == 1
+        assert "BIEBROAM_AUTH_PORT" in run.stderr
+        assert "Traceback" not in run.stderr
+        assert not data.folder.exists()
+
+
+class TestCommands:
+    def test_help_comes_quickly(self) -> None:
+        """`--help` loads no part of the service."""
+        times: list[float] = []
+        for _ in range(3):
+            began = time.perf_counter()
+            subprocess.run([str(COMMAND), "--help"], check=True, capture_output=True)
+            times.append(time.perf_counter() - began)
+        modules = subprocess.run(
+            [sys.executable, "-c", "import sys, biebroam; biebroam.build_command_line(); print(*sys.modules)"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        assert not {"sqlalchemy", "fastapi", "OpenSSL", "uvloop", "alembic"} & set(modules)
+        assert min(times) < 1.0  # a loaded machine; it is a third of that on an idle one
+
+    def test_version_is_printed(self, data: DataDirectory) -> None:
+        """`version` prints the version and needs no data directory."""
+        assert data.run("version").stdout.strip() == "0.1.0"
+
+    def test_wrong_usage_has_its_own_status(self, data: DataDirectory) -> None:
+        """An option that is none ends with status 2."""
+        assert data.run("serve", "--bananas", check=False).returncode == 2
+
+    @pytest.mark.parametrize("role", ["proxy", "home", "api", "recorder"])
+    def test_role_without_a_data_directory_says_what_to_do(self, data: DataDirectory, role: str) -> None:
+        """A role that finds nothing names `init`."""
+        run = data.run(role, check=False)
+        assert run.returncode == 1
+        assert "biebroam init" in run.stderr
+
+    def test_doctor_finds_nothing_wrong_after_init(self, data: DataDirectory) -> None:
+        """Every finding about the data directory passes."""
+        data.initialise()
+        findings = {each["check"]: each for each in json.loads(data.run("doctor", "--json", check=False).stdout)}
+        for check in ("data directory", "permissions of node.key", "database", "snapshot", "environment"):
+            assert findings[check]["passes"], findings[check]
+
+    def test_doctor_names_what_is_wrong(self, data: DataDirectory) -> None:
+        """An open key file and a misspelt variable are found, each with what to do."""
+        data.initialise()
+        (data.folder / "node.key").chmod(0o644)
+        data.environment["BIEBROAM_AUTHPORT"] = "1"
+        run = data.run("doctor", check=False)
+        assert run.returncode == 1
+        assert "chmod" in run.stdout
+        assert "BIEBROAM_AUTHPORT" in run.stdout
+
+
+class TestServe:
+    @pytest.mark.parametrize("arguments", [["--workers", "2"], ["--single"]])
+    def test_is_ready_and_ends_cleanly(self, data: DataDirectory, arguments: list[str]) -> None:
+        """It makes what is missing, takes free ports, is ready when ports.json is there, and ends with status 0."""
+        with data.start("serve", *arguments) as service:
+            status, body = data.request("GET", "/readyz")
+            assert status == 200, body
+            assert "bbr_" in service.output
+            assert {"auth", "acct", "api"} <= set(data.ports)
+            assert service.stop() == 0, service.output[-2000:]
+        assert "Traceback" not in service.output
+
+    def test_proxy_worker_stays_small(self, data: DataDirectory) -> None:
+        """A proxy worker needs less than 80 MB."""
+        data.initialise()
+        with data.start("serve", "--workers", "1"):
+            report = json.loads((data.folder / "run" / "worker-proxy-0.json").read_text())
+            lines = Path(f"/proc/{report['pid']}/status").read_text().splitlines()
+            (resident,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+        assert resident < 80_000
+
+    def test_taken_port_is_named(self, data: DataDirectory, tmp_path: Path) -> None:
+        """A second service on the same port is refused with the port, also when it would share it among workers."""
+        data.initialise()
+        other = DataDirectory(tmp_path / "other")
+        other.initialise()
+        with data.start("serve", "--workers", "2"):
+            port = str(data.ports["auth"])
+            other.environment["BIEBROAM_AUTH_PORT"] = port
+            run = other.run("serve", "--workers", "2", check=False)
+        assert run.returncode == 1
+        assert port in run.stderr
+        assert "Traceback" not in run.stderr
+
+    def test_starts_with_the_database_away(self, data: DataDirectory) -> None:
+        """A proxy that has a saved snapshot routes without the database."""
+        data.initialise()
+        with data.start("proxy"):
+            wait_until((data.folder / "snapshot.sealed").exists, "the saved snapshot")
+        (data.folder / "biebroam.db").rename(data.folder / "gone")
+        (data.folder / "biebroam.db").mkdir()
+        with data.start("proxy"):
+            report = json.loads((data.folder / "run" / "worker-proxy-0.json").read_text())
+            assert report["revision"] == 1
+
+    def test_workers_end_with_a_killed_supervisor(self, data: DataDirectory) -> None:
+        """SIGKILL on the supervisor leaves no worker behind on the ports."""
+        data.initialise()
+        with data.start("serve", "--workers", "1") as service:
+            pids = [json.loads(path.read_text())["pid"] for path in (data.folder / "run").glob("worker-*.json")]
+            service.process.send_signal(signal.SIGKILL)
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the workers to end")
