@@ -8,6 +8,7 @@ import typer
 
 from api.commands.certificates import register_certificates
 from api.commands.client import OpenApplication, Place
+from api.commands.demo import register_demo
 from api.commands.diagnosis import FindProbeTarget, register_diagnosis
 from api.commands.documents import register_documents
 from api.commands.patrons import register_patrons
@@ -45,6 +46,7 @@ def register_commands(app: typer.Typer, open_application: OpenApplication, find_
     register_patrons(app, place_of)
     register_certificates(app, place_of)
     register_diagnosis(app, place_of, find_probe_target)
+    register_demo(app, open_application)
     _ = choose  # registered by its decorator
 
 

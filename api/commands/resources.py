@@ -45,6 +45,11 @@ class Resource:
     names_itself: bool = True  # `add` takes the key; else the API makes it
 
     @property
+    def plural(self) -> str:
+        """The noun for several."""
+        return f"{self.noun[:-1]}ies" if self.noun.endswith("y") else f"{self.noun}s"
+
+    @property
     def is_of_library(self) -> bool:
         """Whether it lies under a library."""
         return "{library}" in self.path
@@ -130,7 +135,9 @@ RESOURCES: tuple[Resource, ...] = (
 def register_resources(app: typer.Typer, place_of: Callable[[typer.Context], Place]) -> None:
     """Every resource has its commands."""
     for resource in RESOURCES:
-        commands = typer.Typer(help=f"The {resource.noun}s of the federation.", no_args_is_help=True)
+        commands = typer.Typer(
+            help=f"{resource.plural[:1].upper()}{resource.plural[1:]} of the federation.", no_args_is_help=True
+        )
         _Maker(resource, place_of).add_to(commands)
         app.add_typer(commands, name=resource.command)
 
@@ -145,7 +152,7 @@ class _Maker:
     def add_to(self, commands: typer.Typer) -> None:
         resource = self._resource
         make = self._make(commands)
-        make("list", f"List the {resource.noun}s.", self._list, takes_key=False)
+        make("list", f"List the {resource.plural}.", self._list, takes_key=False)
         make("show", f"Show one {resource.noun}.", self._show)
         make("add", f"Add a {resource.noun}.", self._add, takes_key=resource.names_itself, options=resource.options)
         if resource.may_change:
