@@ -3,24 +3,30 @@
 There is one code path: what a command may do, what is checked and what is audited is the API's business in both cases.
 """
 
-import asyncio
 import os
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, cast
 from urllib.parse import quote, urlsplit
 
-import httpx
 import typer
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import httpx
 
 TOKEN_VARIABLE = "BIEBROAM_TOKEN"  # noqa: S105 - the name of a variable
 TIMEOUT_SECONDS = 60.0
 LOCAL_SECONDS = 3600.0  # an import in process may hash passwords for long
 PAGE_ITEMS = 200
+
+
+Locate: TypeAlias = Callable[[str], str]
 
 
 class OpenApplication(Protocol):
@@ -49,7 +55,7 @@ def fail(message: str, status: int = 1) -> NoReturn:
 class Api:
     """The API as a command sees it; what it refuses ends the command with its words."""
 
-    def __init__(self, http: httpx.AsyncClient, runner: asyncio.Runner) -> None:
+    def __init__(self, http: "httpx.AsyncClient", runner: "asyncio.Runner") -> None:
         """`http` is a client whose base URL is the API's; the runner makes its calls plain ones."""
         self._http = http
         self._runner = runner
@@ -76,9 +82,9 @@ class Api:
         """What a POST there made."""
         return self._json(self.request("POST", path, body, query))
 
-    def put(self, path: str, body: object, **query: str | None) -> dict[str, Any]:
-        """What a PUT there made."""
-        return self._json(self.request("PUT", path, body, query))
+    def put(self, path: str, body: object, *, locate: Locate | None = None, **query: str | None) -> dict[str, Any]:
+        """What a PUT there made; `locate` says where a JSON pointer of the body stands in what the person wrote."""
+        return self._json(self.request("PUT", path, body, query, locate=locate))
 
     def change(self, path: str, body: object) -> dict[str, Any]:
         """The thing after a merge patch (RFC 7396) of the version that stands there now."""
@@ -95,8 +101,11 @@ class Api:
         body: object = None,
         query: Mapping[str, str | int | None] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        """The answer of the API, when it is no refusal."""
+        locate: Locate | None = None,
+    ) -> "httpx.Response":
+        """The answer of the API, when it is no refusal; `source` is what asked, such as a file."""
+        import httpx  # noqa: PLC0415 - `--help` does without
+
         parameters = {key: value for key, value in (query or {}).items() if value is not None}
         try:
             answer = self._runner.run(
@@ -105,7 +114,7 @@ class Api:
         except httpx.HTTPError as error:
             fail(f"can not reach the API at {self._http.base_url}: {error}")
         if answer.status_code >= HTTPStatus.BAD_REQUEST:
-            fail(describe_problem(answer))
+            fail(describe_problem(answer, locate))
         return answer
 
     def _if_match(self, path: str) -> dict[str, str]:
@@ -113,11 +122,11 @@ class Api:
         return {"If-Match": etag} if etag else {}
 
     @staticmethod
-    def _json(answer: httpx.Response) -> dict[str, Any]:
+    def _json(answer: "httpx.Response") -> dict[str, Any]:
         return cast("dict[str, Any]", answer.json()) if answer.content else {}  # the API's own JSON
 
 
-def describe_problem(answer: httpx.Response) -> str:
+def describe_problem(answer: "httpx.Response", locate: Locate | None = None) -> str:
     """A refusal of the API in words: what, where, and what to do (RFC 9457)."""
     try:
         problem = answer.json()
@@ -126,6 +135,8 @@ def describe_problem(answer: httpx.Response) -> str:
     lines = [str(problem.get("detail") or problem.get("title") or f"the API answered {answer.status_code}")]
     for error in problem.get("errors", ()):
         place = str(error.get("pointer") or error.get("parameter") or "").lstrip("#")
+        if locate is not None:
+            place = locate(place)
         lines.append(f"  {place}: {error.get('detail', '')}" if place else f"  {error.get('detail', '')}")
     if answer.status_code == HTTPStatus.UNAUTHORIZED:
         lines.append(f"  set {TOKEN_VARIABLE} to a token of that federation")
@@ -135,6 +146,8 @@ def describe_problem(answer: httpx.Response) -> str:
 @contextmanager
 def open_api(place: Place) -> Generator[Api]:
     """The API of that place, for as long as the block."""
+    import httpx  # noqa: PLC0415 - `--help` does without
+
     if place.api is not None:
         http = httpx.AsyncClient(base_url=_check_url(place.api), headers=_token(), timeout=TIMEOUT_SECONDS)
         with _calling(http) as api:
@@ -149,7 +162,9 @@ def open_api(place: Place) -> Generator[Api]:
 
 
 @contextmanager
-def _calling(http: httpx.AsyncClient) -> Generator[Api]:
+def _calling(http: "httpx.AsyncClient") -> Generator[Api]:
+    import asyncio  # noqa: PLC0415 - `--help` does without
+
     with asyncio.Runner() as runner:
         try:
             yield Api(http, runner)

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -155,26 +155,18 @@ SCENES = (
 )
 
 
-def register_demo(app: typer.Typer, open_application: OpenApplication) -> None:
-    """The demo is a command."""
-
-    @app.command("demo")
-    def demo(
-        once: Annotated[bool, typer.Option("--once", help="End after the logins")] = False,  # noqa: FBT002 - a flag
-    ) -> None:
-        """Show a federation of two libraries and real roaming logins; status 0 when all went as it should."""
-        signal.signal(signal.SIGTERM, _end)
-        try:
-            with tempfile.TemporaryDirectory(prefix="biebroam-demo-") as folder:
-                is_as_expected = _Demo(Path(folder), open_application).run(stays=not once)
-        except DemoError as error:
-            fail(str(error))
-        except KeyboardInterrupt:
-            is_as_expected = True
-        if not is_as_expected:
-            raise typer.Exit(1)
-
-    _ = demo  # registered by its decorator
+def run_demo(open_application: OpenApplication, *, once: bool) -> None:
+    """Show the demo; ends the command with status 0 when all went as it should, with 1 when not."""
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with tempfile.TemporaryDirectory(prefix="biebroam-demo-") as folder:
+            is_as_expected = _Demo(Path(folder), open_application).run(stays=not once)
+    except DemoError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        is_as_expected = True
+    if not is_as_expected:
+        raise typer.Exit(1)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import tomli_w
 import typer
 
 from api.commands.client import Place, fail, open_api
 from api.commands.output import print_json
 from federation.errors import InvalidDocument
-from federation.services.document import parse_federation_file
+from federation.services.document import find_line, parse_federation_file
 
 _SIGNS = {"add": "+", "remove": "-"}
 
@@ -28,9 +27,14 @@ def register_documents(app: typer.Typer, place_of: Callable[[typer.Context], Pla
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,  # noqa: FBT002
     ) -> None:
         """Make the federation as the file says; prints the difference. A second time nothing changes."""
-        document = _read(file)
+        text, document = _read(file)
+
+        def locate(pointer: str) -> str:
+            line = find_line(text, pointer)
+            return f"{file}: line {line}: {pointer}" if line else f"{file}: {pointer}"
+
         with open_api(place_of(context)) as api:
-            done = api.put("/v1/federation", document, dry_run=_flag(dry_run), prune=_flag(prune))
+            done = api.put("/v1/federation", document, locate=locate, dry_run=_flag(dry_run), prune=_flag(prune))
         if as_json:
             print_json(done)
         else:
@@ -47,6 +51,8 @@ def register_documents(app: typer.Typer, place_of: Callable[[typer.Context], Pla
         if as_json:
             print_json(document)
         else:
+            import tomli_w  # noqa: PLC0415 - as below
+
             typer.echo(tomli_w.dumps(document), nl=False)
 
     _ = apply, export  # registered by their decorators
@@ -56,7 +62,7 @@ def _flag(value: bool) -> str | None:  # noqa: FBT001 - one value in, one out
     return "true" if value else None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -68,7 +74,7 @@ def _read(file: Path) -> dict[str, Any]:
         return os.environ[value] if key == "secret_env" else (file.parent / value).read_text(encoding="utf-8")
 
     try:
-        return parse_federation_file(text, file=str(file), read_secret=read_secret)
+        return text, parse_federation_file(text, file=str(file), read_secret=read_secret)
     except InvalidDocument as error:
         fail(f"nothing was changed\n{error}")
 

@@ -8,7 +8,6 @@ import typer
 
 from api.commands.certificates import register_certificates
 from api.commands.client import OpenApplication, Place
-from api.commands.demo import register_demo
 from api.commands.diagnosis import FindProbeTarget, register_diagnosis
 from api.commands.documents import register_documents
 from api.commands.patrons import register_patrons
@@ -46,8 +45,17 @@ def register_commands(app: typer.Typer, open_application: OpenApplication, find_
     register_patrons(app, place_of)
     register_certificates(app, place_of)
     register_diagnosis(app, place_of, find_probe_target)
-    register_demo(app, open_application)
-    _ = choose  # registered by its decorator
+
+    @app.command("demo")
+    def demo(
+        once: Annotated[bool, typer.Option("--once", help="End after the logins")] = False,  # noqa: FBT002 - a flag
+    ) -> None:
+        """Show a federation of two libraries and real roaming logins; status 0 when all went as it should."""
+        from api.commands.demo import run_demo  # noqa: PLC0415 - loads TLS, which `--help` does without
+
+        run_demo(open_application, once=once)
+
+    _ = choose, demo  # registered by their decorators
 
 
 def hoist_place(arguments: Sequence[str]) -> list[str]:
