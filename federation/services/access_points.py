@@ -117,7 +117,8 @@ def renew_secret(
     if row.address is None:
         raise InvalidInput("it speaks RADIUS/TLS, where the secret is always `radsec`", field="/secret")
     before, sealed = state_of(row), row.sealed_secret
-    generated = _keep_secret(change, row, generate_secret(), generate=False)
+    generated = generate_secret()
+    _keep_secret(change, row, generated, generate=False)
     return _finish(change, row, before, sealed, generated)
 
 
