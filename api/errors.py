@@ -25,6 +25,7 @@ from api.problems import (
     UNAVAILABLE,
     FieldProblem,
     Kind,
+    Unavailable,
     build_problem,
 )
 from federation.errors import (
@@ -53,6 +54,7 @@ KIND_OF_ERROR: Mapping[type[Exception], Kind] = {
     InvalidDocument: INVALID,  # a federation file, a file of patrons
     SnapshotRejected: INVALID,
     TrustError: UNAVAILABLE,  # the authorities are not made, or the node key is not the one that sealed
+    Unavailable: UNAVAILABLE,
     PreconditionRequired: PRECONDITION_REQUIRED,
     PreconditionFailed: CHANGED,
 }

@@ -63,6 +63,10 @@ KINDS: Mapping[str, Kind] = {
 KIND_OF_STATUS: Mapping[int, Kind] = {kind.status.value: kind for kind in KINDS.values()}
 
 
+class Unavailable(Exception):  # noqa: N818 - the condition is the name
+    """What was asked can not be done at this moment; the message says why."""
+
+
 class FieldProblem(BaseModel):
     """What is wrong with one field of the body, or with one parameter."""
 

@@ -11,6 +11,7 @@ from api.routes import (
     libraries,
     operations,
     patrons,
+    probes,
     realms,
     tokens,
     trust,
@@ -28,6 +29,7 @@ ROUTERS = (
     trust.router,
     tokens.router,
     diagnosis.router,
+    probes.router,
     audit.router,
     operations.router,
 )

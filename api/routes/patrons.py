@@ -33,15 +33,18 @@ def list_patrons(library: str, registry: Source, actor: AnyActor, page: Paging) 
 @router.post("", status_code=status.HTTP_201_CREATED)
 def add_patron(library: str, body: NewPatron, changing: Changing, response: Response) -> PatronView:
     """Add a patron, who may sign in at once."""
-    with changing.open() as change:
-        patron = patrons.add_patron(
-            change,
-            changing.actor,
-            library,
-            name=body.name,
-            password=body.password.get_secret_value(),
-            expires_on=body.expires_on,
-        )
+    try:
+        with changing.open() as change:
+            patron = patrons.add_patron(
+                change,
+                changing.actor,
+                library,
+                name=body.name,
+                password=body.password.get_secret_value(),
+                expires_on=body.expires_on,
+            )
+    except InvalidInput as error:  # the service speaks of the name's two parts
+        raise InvalidInput(error.message, field="name" if error.field in {"user", "realm"} else error.field) from None
     tag(response, patron.version, location=f"/v1/libraries/{library}/patrons/{quote(patron.name)}")
     return PatronView.show(patron)
 

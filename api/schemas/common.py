@@ -21,7 +21,7 @@ GeneratedSecret = Annotated[
 class Schema(BaseModel):
     """A body: frozen, and without room for a misspelt field."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True, str_max_length=100_000)
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
 
 
 class ListOf(Schema, Generic[_Item]):

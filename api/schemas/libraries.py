@@ -10,6 +10,8 @@ from federation.model import Library, MemberRole, RealmEntry
 
 LibraryKey = Annotated[str, Field(pattern=SLUG_PATTERN, description="Stable key: a-z 0-9 -")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+# The service refuses an empty tuple; a bound here would be reported beside each wrong role.
+Roles = Annotated[tuple[MemberRole, ...], Field(json_schema_extra={"minItems": 1})]
 RealmName = Annotated[str, Field(min_length=1, max_length=253)]
 
 
@@ -17,7 +19,7 @@ class LibrarySettings(Schema):
     """What can be changed of a library."""
 
     name: Name
-    roles: Annotated[tuple[MemberRole, ...], Field(min_length=1, max_length=2)] = (MemberRole.HOME, MemberRole.VISITED)
+    roles: Roles = (MemberRole.HOME, MemberRole.VISITED)
     operator_name: Annotated[
         str, Field(max_length=253, description="Operator-Name (RFC 5580) of its access points; empty: its first realm")
     ] = ""
@@ -45,7 +47,7 @@ class LibraryPatch(Schema):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Bibliotheek Boekenburg aan Zee"}]})
 
     name: Name | None = None
-    roles: Annotated[list[MemberRole], Field(min_length=1, max_length=2)] | None = None
+    roles: Roles | None = None
     operator_name: Annotated[str, Field(max_length=253)] | None = None
     is_active: Annotated[bool, Field(strict=True)] | None = None
 
