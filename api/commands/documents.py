@@ -10,7 +10,6 @@ import typer
 from api.commands.client import Place, fail, open_api
 from api.commands.output import print_json
 from federation.errors import InvalidDocument
-from federation.services.document import find_line, parse_federation_file
 
 _SIGNS = {"add": "+", "remove": "-"}
 
@@ -27,6 +26,8 @@ def register_documents(app: typer.Typer, place_of: Callable[[typer.Context], Pla
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,  # noqa: FBT002
     ) -> None:
         """Make the federation as the file says; prints the difference. A second time nothing changes."""
+        from federation.services.document import find_line  # noqa: PLC0415 - loads pydantic; `--help` does without
+
         text, document = _read(file)
 
         def locate(pointer: str) -> str:
@@ -63,6 +64,8 @@ def _flag(value: bool) -> str | None:  # noqa: FBT001 - one value in, one out
 
 
 def _read(file: Path) -> tuple[str, dict[str, Any]]:
+    from federation.services.document import parse_federation_file  # noqa: PLC0415 - as above
+
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
