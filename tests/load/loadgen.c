@@ -114,7 +114,7 @@ int main(int argc, char **argv) {
         default: return 2;
     }
     /* Identifiers are used in turn over all sockets, so one comes again as late as can be. */
-    sockets = window / 64 + 8;
+    sockets = window / 64 + 8; /* always more identifiers than the window */
     if (sockets > SOCKETS_MAX) sockets = SOCKETS_MAX;
     if (window > sockets * 250 || !realms || octets > 4000) { fprintf(stderr, "window, realms or octets out of range\n"); return 2; }
     keyed key;
