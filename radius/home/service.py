@@ -163,6 +163,7 @@ class HomeService:
         self._checks.close()
         for listener in self._sockets:
             listener.close()
+        self._sockets = ()
 
     def _expire(self) -> None:
         now = monotonic()
