@@ -17,8 +17,10 @@ from typing import Final, TypeAlias
 
 WINDOW_SECONDS: Final = 10.0  # an answer is kept for repeats: RFC 5080 §2.2.2 asks for 5 to 30
 PENDING_SECONDS: Final = 30.0  # no request is pending for longer; the proxy's own deadline is 20
-MAX_ENTRIES: Final = 400_000  # 10 s of 30,000 requests a second, and some: about 120 MB when it is full
+MAX_ENTRIES: Final = 100_000  # 10 s of 10,000 logins a second, some 60 MB; beyond, the oldest answers go earlier
 MAX_PENDING_PER_SOURCE: Final = 16_384  # one client may not fill the table of all
+SLACK_SECONDS: Final = 1.0  # what is too old is forgotten a second's worth at a time
+_SHADOWS_ALLOWED: Final = 256
 
 Key: TypeAlias = Hashable
 
@@ -41,6 +43,9 @@ class _Entry:
         self.answer: bytes | None = None
 
 
+_Queue: TypeAlias = deque[tuple[Key, _Entry]]
+
+
 class Duplicates:
     """The table of one listener, or of several whose keys differ.
 
@@ -48,7 +53,16 @@ class Duplicates:
     Authenticator is compared: the same key with another authenticator is another request, and replaces the earlier.
     """
 
-    __slots__ = ("_answered", "_entries", "_max_entries", "_max_pending", "_pending", "_pending_by_source", "_window")
+    __slots__ = (
+        "_answered",
+        "_entries",
+        "_max_entries",
+        "_max_pending",
+        "_pending",
+        "_pending_by_source",
+        "_pending_count",
+        "_window",
+    )
 
     def __init__(
         self,
@@ -59,10 +73,12 @@ class Duplicates:
     ) -> None:
         """The table is empty."""
         self._entries: dict[Key, _Entry] = {}
-        # Both queues are in order of expiry, since each has one lifetime; entries that left early are skipped.
-        self._pending: deque[tuple[Key, _Entry]] = deque()
-        self._answered: deque[tuple[Key, _Entry]] = deque()
+        # Both queues are in order of expiry, since each has one lifetime. An entry that was answered, replaced or
+        # dropped leaves a shadow in its queue; when a queue is mostly shadows it is written anew.
+        self._pending: _Queue = deque()
+        self._answered: _Queue = deque()
         self._pending_by_source: dict[str, int] = {}
+        self._pending_count = 0
         self._window = window_seconds
         self._max_entries = max_entries
         self._max_pending = max_pending_per_source
@@ -93,8 +109,11 @@ class Duplicates:
             if len(self._entries) >= self._max_entries and not self._evict_answered():
                 return Seen.FULL
         self._pending_by_source[source] = count + 1
+        self._pending_count += 1
         entry = self._entries[key] = _Entry(authenticator, source, now + PENDING_SECONDS)
         self._pending.append((key, entry))
+        if len(self._pending) > 2 * self._pending_count + _SHADOWS_ALLOWED:
+            self._pending = self._without_shadows(self._pending, is_pending=True)
         return Seen.NEW
 
     def is_pending(self, key: Key, authenticator: bytes) -> bool:
@@ -111,6 +130,9 @@ class Duplicates:
         entry.answer = octets
         entry.expires_at = now + self._window
         self._answered.append((key, entry))
+        # A client comes back to the same key after 256 requests, so this queue too fills with shadows.
+        if len(self._answered) > 2 * (len(self._entries) - self._pending_count) + _SHADOWS_ALLOWED:
+            self._answered = self._without_shadows(self._answered, is_pending=False)
         return True
 
     def forget(self, key: Key, authenticator: bytes) -> None:
@@ -122,18 +144,17 @@ class Duplicates:
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while nothing is remembered."""
         queues = [queue[0][1].expires_at for queue in (self._pending, self._answered) if queue]
-        return min(queues) if queues else None
+        return min(queues) + SLACK_SECONDS if queues else None
 
     def on_timer(self, now: float) -> None:
         """What is too old is forgotten."""
         self._expire(now)
 
     def _expire(self, now: float) -> None:
-        for queue in (self._pending, self._answered):
+        for queue, is_pending in ((self._pending, True), (self._answered, False)):
             while queue:
                 key, entry = queue[0]
-                # An entry that was answered, replaced or dropped since is only a shadow in its first queue.
-                is_live = self._entries.get(key) is entry and (entry.answer is None) == (queue is self._pending)
+                is_live = self._is_live(key, entry, is_pending=is_pending)
                 if is_live and entry.expires_at > now:
                     break
                 queue.popleft()
@@ -148,12 +169,19 @@ class Duplicates:
                 return True
         return False
 
+    def _is_live(self, key: Key, entry: _Entry, *, is_pending: bool) -> bool:
+        return self._entries.get(key) is entry and (entry.answer is None) == is_pending
+
+    def _without_shadows(self, queue: _Queue, *, is_pending: bool) -> _Queue:
+        return deque(item for item in queue if self._is_live(*item, is_pending=is_pending))
+
     def _drop(self, key: Key, entry: _Entry) -> None:
         if entry.answer is None:
             self._settle(entry)
         del self._entries[key]
 
     def _settle(self, entry: _Entry) -> None:
+        self._pending_count -= 1
         left = self._pending_by_source[entry.source] - 1
         if left:
             self._pending_by_source[entry.source] = left

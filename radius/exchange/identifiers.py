@@ -18,12 +18,13 @@ Exchange = TypeVar("Exchange")  # what waits for the answer
 class Slot(Generic[Flow, Exchange]):
     """One identifier of one flow, and what waits on it; made once and used again."""
 
-    __slots__ = ("exchange", "flow", "identifier")
+    __slots__ = ("exchange", "flow", "given_up", "identifier")
 
     def __init__(self, flow: Flow, identifier: int) -> None:
         self.flow = flow
         self.identifier = identifier
         self.exchange: Exchange | None = None
+        self.given_up: Exchange | None = None  # the last, if nobody waits for its answer any more
 
 
 class Identifiers(Generic[Flow, Exchange]):
@@ -64,18 +65,38 @@ class Identifiers(Generic[Flow, Exchange]):
         self._free = deque(slot for slot in self._free if slot.flow is not flow)
         return [slot.exchange for slot in slots if slot.exchange is not None]
 
+    def shrink(self) -> Flow | None:
+        """Remove and return a flow that can be spared: nothing waits on it, and the others stay half free.
+
+        The first flow stays. None: there is no such flow now.
+        """
+        flows = len(self._flows) - 1
+        if flows < 1 or self.outstanding * 2 > flows * IDENTIFIERS_PER_FLOW:
+            return None
+        for flow in reversed(self.flows[1:]):
+            if all(slot.exchange is None for slot in self._flows[flow]):
+                self.remove_flow(flow)
+                return flow
+        return None
+
     def take(self, exchange: Exchange) -> Slot[Flow, Exchange] | None:
         """Return the identifier that has been free the longest, now the exchange's; None when all are in use."""
         if not self._free:
             return None
         slot = self._free.popleft()
         slot.exchange = exchange
+        slot.given_up = None
         return slot
 
     def release(self, slot: Slot[Flow, Exchange]) -> None:
         """The identifier is free again. Only who took it may call this, and once."""
         slot.exchange = None
         self._free.append(slot)
+
+    def give_up(self, slot: Slot[Flow, Exchange]) -> None:
+        """The same for an exchange without an answer; should one come late, `find_late` knows what it answers."""
+        slot.given_up = slot.exchange
+        self.release(slot)
 
     def find(self, flow: Flow, identifier: int) -> Slot[Flow, Exchange] | None:
         """Return the slot on which something waits for an answer with that identifier on that flow."""
@@ -84,3 +105,8 @@ class Identifiers(Generic[Flow, Exchange]):
             return None
         slot = slots[identifier - FIRST_IDENTIFIER]
         return slot if slot.exchange is not None else None
+
+    def find_late(self, flow: Flow, identifier: int) -> Exchange | None:
+        """Return what was given up on that identifier, if it was not used since."""
+        slots = self._flows.get(flow)
+        return slots[identifier - FIRST_IDENTIFIER].given_up if slots and identifier >= FIRST_IDENTIFIER else None

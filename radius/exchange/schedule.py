@@ -1,7 +1,7 @@
 """Many deadlines, one timer.
 
-Deadlines are kept in buckets of 20 ms: to add one costs a dictionary look-up, whatever their number, and the timer has
-only to know the next bucket. A deadline is therefore met up to one bucket late, never early.
+Deadlines are kept in buckets of 20 ms: to add one or to take it back costs a dictionary look-up, whatever their number,
+and the timer has only to know the next bucket. A deadline is therefore met up to one bucket late, never early.
 """
 
 from heapq import heappop, heappush
@@ -13,31 +13,38 @@ Item = TypeVar("Item")
 
 
 class Schedule(Generic[Item]):
-    """Items by the time at which something is to be done about them."""
+    """Items by the time at which something is to be done about them; each is in it once at most."""
 
     __slots__ = ("_buckets", "_heap")
 
     def __init__(self) -> None:
         """Nothing is scheduled."""
-        self._buckets: dict[int, list[Item]] = {}
+        self._buckets: dict[int, dict[Item, None]] = {}
         self._heap: list[int] = []
 
-    def add(self, item: Item, due: float) -> None:
-        """The item comes out of `take_due` once `due` has passed."""
-        number = int(due * BUCKETS_PER_SECOND) + 1
-        bucket = self._buckets.get(number)
+    def add(self, item: Item, due: float) -> int:
+        """The item comes out of `take_due` once `due` has passed; returns its place, for `remove`."""
+        place = int(due * BUCKETS_PER_SECOND) + 1
+        bucket = self._buckets.get(place)
         if bucket is None:
-            self._buckets[number] = [item]
-            heappush(self._heap, number)
+            self._buckets[place] = {item: None}
+            heappush(self._heap, place)
         else:
-            bucket.append(item)
+            bucket[item] = None
+        return place
+
+    def remove(self, item: Item, place: int) -> None:
+        """The item is no longer scheduled, if it was: nothing keeps it in memory until its time."""
+        bucket = self._buckets.get(place)
+        if bucket is not None:
+            bucket.pop(item, None)
 
     def next_timer(self) -> float | None:
-        """When `take_due` has something to give; None while nothing is scheduled."""
+        """When `take_due` may have something to give; None while nothing is scheduled."""
         return self._heap[0] / BUCKETS_PER_SECOND if self._heap else None
 
     def take_due(self, now: float) -> list[Item]:
-        """Return the items whose time has come; they are no longer scheduled."""
+        """Return the items whose time has come, the earliest first; they are no longer scheduled."""
         limit = now * BUCKETS_PER_SECOND
         due: list[Item] = []
         while self._heap and self._heap[0] <= limit:

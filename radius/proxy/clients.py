@@ -24,6 +24,8 @@ _TUNNEL_TYPE_VLAN: Final = (13).to_bytes(4)  # RFC 3580 §3.31, with tag 0
 _TUNNEL_MEDIUM_802: Final = (6).to_bytes(4)  # RFC 2868 §3.2, with tag 0
 _VENDOR_SPECIFIC: Final = int(AttributeType.VENDOR_SPECIFIC)
 _OPERATOR_NAME: Final = int(AttributeType.OPERATOR_NAME)
+_CUI: Final = int(AttributeType.CHARGEABLE_USER_IDENTITY)
+_CUI_REQUEST: Final = build_attribute(_CUI, b"\x00")  # RFC 4372 §2.1
 
 
 def _vendors_of(pairs: Iterable[tuple[int, int]]) -> Mapping[int, set[int]]:
@@ -56,14 +58,19 @@ class ClientState:
     """One client of the snapshot with all that is computed from it."""
 
     __slots__ = (
+        "_cui_request",
+        "_operator_name",
+        "accepts",
         "client",
         "guest_attributes",
         "is_proxy",
         "key",
         "keyed",
         "library",
-        "operator_name",
+        "refusals",
+        "rejects",
         "request_filter",
+        "requests",
         "requires_message_authenticator",
     )
 
@@ -76,9 +83,28 @@ class ClientState:
         self.requires_message_authenticator = client.requires_message_authenticator
         self.keyed = KeyedSecret(client.secret or b"")
         name = client.operator_name.encode("ascii")
-        self.operator_name = build_attribute(_OPERATOR_NAME, _REALM_NAMESPACE + name) if name else b""
+        self._operator_name = build_attribute(_OPERATOR_NAME, _REALM_NAMESPACE + name) if name else b""
+        self._cui_request = _CUI_REQUEST if client.requests_cui else b""
         self.request_filter = REQUEST_OF_PROXY if client.is_proxy else REQUEST_OF_ACCESS_POINT
         self.guest_attributes = _build_vlan(client.guest_vlan)
+        self.requests = 0  # that are no repeats
+        self.accepts = 0
+        self.rejects = 0  # the home server's
+        self.refusals = 0  # our own
+
+    def appended_to(self, types: bytes) -> bytes:
+        """What is added to a request with attributes of these types: Operator-Name, and a question for the CUI."""
+        appended = b"" if self.is_proxy and _OPERATOR_NAME in types else self._operator_name
+        return appended + self._cui_request if self._cui_request and _CUI not in types else appended
+
+    def counters(self) -> dict[str, object]:
+        """What a status report tells."""
+        return {
+            "requests": self.requests,
+            "accepts": self.accepts,
+            "rejects": self.rejects,
+            "refusals": self.refusals,
+        }
 
 
 def _build_vlan(vlan: int | None) -> bytes:
@@ -103,6 +129,8 @@ class Clients:
         self._cache: dict[str, ClientState | None] = {}
         prefixes: dict[tuple[int, int], dict[int, ClientState]] = {}
         for client in clients:
+            if not client.secret:  # it comes by TLS, and is found by its certificate
+                continue
             earlier = known.get(client.key)
             state = earlier if earlier is not None and earlier.client == client else ClientState(client)
             for network in client.networks:

@@ -3,7 +3,7 @@
 A request goes through structure, authenticity, duplicates, the pipeline and the choice of a home server, and waits as
 an `Exchange` on an identifier. Its answer is verified before anything else looks at it, rewritten for the client and
 kept for repeats. What is not here: how packets travel (`service`), what may travel (`pipeline`), how octets are edited
-(`radius.wire`).
+(`radius.wire`), whether a home server lives (`watch`).
 """
 
 from collections.abc import Callable
@@ -11,18 +11,19 @@ from typing import Final
 
 from federation.events import Outcome, SignIn
 from federation.reasons import RefusalReason
-from federation.snapshot import HomeServer, Realm, Snapshot, Transport
+from federation.snapshot import Realm, Snapshot
 from radius.errors import DropReason
 from radius.exchange.duplicates import Duplicates, Seen
+from radius.exchange.identifiers import Slot
 from radius.exchange.liveness import HopEvent, HopState
 from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy, first_interval, next_interval
 from radius.exchange.schedule import Schedule
+from radius.exchange.selection import Pins, select_hop
 from radius.proxy.clients import (
     REQUEST_WITHIN_LIBRARY,
     RESPONSE_FROM_MEMBER,
     RESPONSE_WITHIN_LIBRARY,
     Clients,
-    ClientState,
 )
 from radius.proxy.exchange import Exchange
 from radius.proxy.loops import NONCE_OCTETS, LoopGuard
@@ -30,28 +31,30 @@ from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
 from radius.proxy.ports import Address, Flow, FlowOpener, Listener
 from radius.proxy.replies import answer_accounting, answer_dynamic_authorization, answer_status, refuse
-from radius.proxy.upstreams import CHECK_IDENTIFIER, Pins, Upstream, select_upstream
-from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity, sign_request
+from radius.proxy.upstreams import Upstream
+from radius.proxy.watch import CHECK_IDENTIFIER, Watch
+from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
 from radius.wire.codes import AttributeType, Code
-from radius.wire.packet import Packet, build_attribute, parse_packet
-from radius.wire.rewrite import collect_proxy_states, rewrite_request, rewrite_response
+from radius.wire.packet import AUTHENTICATOR_OCTETS, Packet, parse_packet
+from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_request, rewrite_response
 
-AUTHENTICATOR_OCTETS: Final = 16
+TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 _ACCESS_CHALLENGE: Final = int(Code.ACCESS_CHALLENGE)
-_ACCESS_REJECT: Final = int(Code.ACCESS_REJECT)
-_EXPECTED_ANSWERS: Final = frozenset((_ACCESS_ACCEPT, _ACCESS_REJECT, _ACCESS_CHALLENGE))
-_CHECK_ANSWERS: Final = frozenset((_ACCESS_ACCEPT, _ACCESS_REJECT, int(Code.ACCOUNTING_RESPONSE)))
-_AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, int(Code.STATUS_SERVER)))
-_ACCOUNTING_CODES: Final = frozenset((int(Code.ACCOUNTING_REQUEST), int(Code.STATUS_SERVER)))
+_EXPECTED_ANSWERS: Final = frozenset((_ACCESS_ACCEPT, int(Code.ACCESS_REJECT), _ACCESS_CHALLENGE))
 _DYNAMIC_CODES: Final = frozenset((int(Code.DISCONNECT_REQUEST), int(Code.COA_REQUEST)))
+# Change-of-authorisation has no port of its own here: it gets its no wherever it comes (RFC 5176 §3.5).
+_AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
+_ACCOUNTING_CODES: Final = frozenset((int(Code.ACCOUNTING_REQUEST), int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
 _STATE: Final = int(AttributeType.STATE)
-_OPERATOR_NAME: Final = int(AttributeType.OPERATOR_NAME)
-_CUI: Final = int(AttributeType.CHARGEABLE_USER_IDENTITY)
+_PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
 _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
-_CUI_REQUEST: Final = build_attribute(_CUI, b"\x00")  # RFC 4372 §2.1
 _CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}
+_REWRITE_REFUSALS: Final = {
+    RewriteRefusal.PASSWORD_MALFORMED: RefusalReason.PASSWORD_MALFORMED,
+    RewriteRefusal.TOO_LARGE: RefusalReason.TOO_LARGE,
+}
 
 
 class Engine:
@@ -89,8 +92,9 @@ class Engine:
         self.outstanding = 0
         self._pins = Pins()
         self._draining: list[Upstream] = []
-        self._watched: dict[str, Upstream] = {}  # those that are not simply up
         self._schedule: Schedule[Exchange] = Schedule()
+        self._watch = Watch(notices, random_octets)
+        self._tidy_at: float | None = None
         self._open_flow = open_flow
         self._random_octets = random_octets
         self._random_fraction = random_fraction
@@ -109,22 +113,44 @@ class Engine:
 
         Clients and home servers that are the same keep their computed state, their ports and what is known of them.
         """
-        self.clients = Clients(snapshot.clients, self.clients.states)
+        clients = Clients(snapshot.clients, self.clients.states)
         upstreams: dict[str, Upstream] = {}
         for key, server in snapshot.home_servers.items():
             earlier = self.upstreams.get(key)
-            upstreams[key] = earlier if earlier is not None and earlier.server == server else self._add(server)
-        kept = set(map(id, upstreams.values()))
-        for upstream in self.upstreams.values():
-            if id(upstream) not in kept:
-                upstream.is_removed = True
-                self._draining.append(upstream)
+            upstreams[key] = (
+                earlier
+                if earlier is not None and earlier.server == server
+                else Upstream(server, self._open_flow, self.receive_response)
+            )
+        routes = Routes(snapshot)
+        # Nothing above changed anything, so a snapshot that can not be used leaves the old one in force.
+        self.clients, self.routes = clients, routes
+        removed = [upstream for key, upstream in self.upstreams.items() if upstreams.get(key) is not upstream]
         self.upstreams = upstreams
-        self.routes = Routes(snapshot)
-        self._close_drained()
+        self._drain(removed)
 
-    def _add(self, server: HomeServer) -> Upstream:
-        return Upstream(server, self._open_flow, self.receive_response)
+    def move(self, upstream: Upstream, address: str) -> None:
+        """The home server's name has this address now; what is outstanding at the old one may still be answered."""
+        if self.upstreams.get(upstream.key) is upstream and upstream.address != address:
+            self.upstreams[upstream.key] = Upstream(upstream.server, self._open_flow, self.receive_response, address)
+            self._drain([upstream])
+
+    def close(self) -> None:
+        """Every port towards home servers is closed."""
+        for upstream in (*self.upstreams.values(), *self._draining):
+            upstream.close()
+        self.upstreams, self._draining = {}, []
+
+    def _drain(self, removed: list[Upstream]) -> None:
+        for upstream in removed:
+            self._watch.leave(upstream)
+        waiting: list[Upstream] = []
+        for upstream in (*self._draining, *removed):
+            if upstream.identifiers.outstanding:
+                waiting.append(upstream)
+            else:
+                upstream.close()
+        self._draining = waiting
 
     # From clients.
 
@@ -139,8 +165,7 @@ class Engine:
             self.notices.drop(packet, client.key, now)
             return
         code = packet.code
-        allowed = _ACCOUNTING_CODES if listener.is_accounting else _AUTHENTICATION_CODES
-        if code not in allowed and code not in _DYNAMIC_CODES:
+        if code not in (_ACCOUNTING_CODES if listener.is_accounting else _AUTHENTICATION_CODES):
             self.notices.drop(DropReason.CODE_NOT_EXPECTED, client.key, now)
             return
         reason = decide_request_authenticity(
@@ -153,129 +178,138 @@ class Engine:
         key = (source, packet.octets[:2], listener)
         seen = self.duplicates.receive(key, packet.authenticator, client.key, now)
         if seen is Seen.NEW:
-            if code == _ACCESS_REQUEST:
-                self._take_access_request(packet, client, key, source, listener, now)
+            client.requests += 1
+            routes = self.routes
+            exchange = Exchange(
+                client, packet, listener, source, key, routes.snapshot.revision if routes is not None else 0, now
+            )
+            if code == _ACCESS_REQUEST and routes is not None:
+                self._take_access_request(exchange, routes, now)
             else:
-                self._answer_locally(packet, client, key, source, listener, now)
+                self._answer_locally(exchange, now)
         elif isinstance(seen, bytes):
             listener.send(seen, source)
-        elif seen is Seen.PENDING:
-            self.notices.drop(DropReason.DUPLICATE_PENDING, client.key, now)
         else:
-            self.notices.drop(DropReason.QUEUE_FULL, client.key, now)
+            self.notices.drop(
+                DropReason.DUPLICATE_PENDING if seen is Seen.PENDING else DropReason.QUEUE_FULL, client.key, now
+            )
 
-    def _answer_locally(
-        self, packet: Packet, client: ClientState, key: object, source: Address, listener: Listener, now: float
-    ) -> None:
+    def _answer_locally(self, exchange: Exchange, now: float) -> None:
+        packet, keyed = exchange.packet, exchange.client.keyed
+        if self.routes is None:  # not fit for work, so better not believed to be (RFC 5997 §4.2)
+            self._drop(exchange, DropReason.NOT_READY, now)
+            return
         if packet.code == Code.STATUS_SERVER:
-            if self.routes is None:  # not fit for work, so better not believed to be (RFC 5997 §4.2)
-                self.duplicates.forget(key, packet.authenticator)
-                self.notices.drop(DropReason.NOT_READY, client.key, now)
-                return
-            octets = answer_status(packet, client.keyed, is_accounting=listener.is_accounting)
+            octets = answer_status(packet, keyed, is_accounting=exchange.listener.is_accounting)
         elif packet.code == Code.ACCOUNTING_REQUEST:
-            self._emit_event(client, None, None, Outcome.ACCOUNTED, None, 0.0, self.revision)
-            octets = answer_accounting(packet, client.keyed)
+            self._tell(exchange, Outcome.ACCOUNTED, None, now)
+            octets = answer_accounting(packet, keyed)
         else:
-            octets = answer_dynamic_authorization(packet, client.keyed)
-        self._send_answer(packet, key, octets, source, listener, now)
+            octets = answer_dynamic_authorization(packet, keyed)
+        self._answer(exchange, octets, now)
 
-    def _take_access_request(
-        self, packet: Packet, client: ClientState, key: object, source: Address, listener: Listener, now: float
-    ) -> None:
-        routes = self.routes
-        if routes is None:
-            self.duplicates.forget(key, packet.authenticator)
-            self.notices.drop(DropReason.NOT_READY, client.key, now)
+    def _take_access_request(self, exchange: Exchange, routes: Routes, now: float) -> None:
+        packet = exchange.packet
+        realm = decide_request(packet, exchange.client, routes)
+        if isinstance(realm, RefusalReason):
+            if realm is RefusalReason.USER_NAME_MISSING and not packet.message_authenticator:
+                self._drop(exchange, DropReason.MESSAGE_AUTHENTICATOR_MISSING, now)  # perhaps nobody of ours sent it
+            else:
+                self._refuse(exchange, realm, now)
             return
-        decision = decide_request(packet, client, routes)
-        if isinstance(decision, Realm) and packet.proxy_states and self._loop_guard.has_been_here(packet):
-            decision = RefusalReason.LOOP
-        if not isinstance(decision, Realm):
-            self._refuse(packet, client, key, source, listener, decision, None, now)
+        exchange.realm = realm
+        if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
+            self._refuse(exchange, RefusalReason.LOOP, now)
             return
-        exchange = Exchange(
-            client=client,
-            packet=packet,
-            realm=decision,
-            listener=listener,
-            source=source,
-            key=key,
-            revision=routes.snapshot.revision,
-            now=now,
-        )
-        refusal = self._forward(exchange, now)
-        if refusal is not None:
-            self._refuse(packet, client, key, source, listener, refusal, decision, now)
+        exchange.deadline = now + self._policy.duration_seconds
+        refusal = self._forward(exchange, realm, now)
+        if isinstance(refusal, RefusalReason):
+            self._refuse(exchange, refusal, now)
+        elif refusal is not None:
+            self._drop(exchange, refusal, now)
 
-    def _forward(self, exchange: Exchange, now: float) -> RefusalReason | None:
+    def _forward(self, exchange: Exchange, realm: Realm, now: float) -> RefusalReason | DropReason | None:
         """The request is on its way to a home server; or why it can not be."""
-        packet, client, realm = exchange.packet, exchange.client, exchange.realm
-        pinned, affinity = None, b""
-        if len(realm.home_servers) > 1:
-            pinned = self._pins.find(packet.value_of(_STATE))
-            affinity = packet.value_of(_CALLING_STATION_ID) + realm.name.encode()
-        upstream = select_upstream(realm, self.upstreams, pinned=pinned, affinity=affinity)
-        if upstream is None or upstream.server.transport is not Transport.UDP:
+        packet, client = exchange.packet, exchange.client
+        upstream = self._select(packet, realm)
+        if upstream is None or upstream.address is None:
             return RefusalReason.NO_LIVE_HOME_SERVER
-        if upstream.server.library == client.library and client.is_proxy:
+        if client.is_proxy and upstream.server.library == client.library:
             return RefusalReason.LOOP_BACK
-        slot = upstream.take(exchange)
+        slot = upstream.identifiers.take(exchange)
         if slot is None:
-            return RefusalReason.REALM_OVERLOAD if upstream.address else RefusalReason.NO_LIVE_HOME_SERVER
+            slot = self._grow(upstream, exchange, now)
+            if isinstance(slot, RefusalReason):
+                return slot
         random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
-        exchange.authenticator = random[:AUTHENTICATOR_OCTETS]
-        exchange.proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
-        appended = b"" if client.is_proxy and _OPERATOR_NAME in packet.types else client.operator_name
-        if client.client.requests_cui and _CUI not in packet.types:
-            appended += _CUI_REQUEST
+        authenticator = random[:AUTHENTICATOR_OCTETS]
+        proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
         octets = rewrite_request(
             packet,
             identifier=slot.identifier,
-            authenticator=exchange.authenticator,
+            authenticator=authenticator,
             downstream=client.keyed,
             upstream=upstream.keyed,
             attribute_filter=REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter,
-            appended=appended,
-            proxy_state=exchange.proxy_state,
+            appended=client.appended_to(packet.types),
+            proxy_state=proxy_state,
         )
         if not isinstance(octets, bytes):
             upstream.identifiers.release(slot)
-            return RefusalReason(octets) if octets in RefusalReason else RefusalReason.TOO_MANY_HOPS
-        exchange.octets, exchange.slot, exchange.upstream = octets, slot, upstream
+            return octets if isinstance(octets, DropReason) else _REWRITE_REFUSALS[octets]
+        exchange.authenticator, exchange.proxy_state, exchange.octets = authenticator, proxy_state, octets
+        exchange.slot, exchange.upstream, exchange.attempts = slot, upstream, 1
         exchange.interval = first_interval(self._policy, self._random_fraction())
-        exchange.deadline = now + self._policy.duration_seconds
-        exchange.attempts = 1
+        exchange.place = self._schedule.add(exchange, now + exchange.interval)
         self.outstanding += 1
-        self._schedule.add(exchange, now + exchange.interval)
+        upstream.requests += 1
         slot.flow.send(octets)
         return None
 
-    def _refuse(
-        self,
-        packet: Packet,
-        client: ClientState,
-        key: object,
-        source: Address,
-        listener: Listener,
-        reason: RefusalReason,
-        realm: Realm | None,
-        now: float,
-    ) -> None:
-        self.notices.refuse(reason, client.key, now, realm.name if realm else "")
-        self._emit_event(client, realm, None, Outcome.REJECTED, reason, 0.0, self.revision)
-        self._send_answer(packet, key, refuse(packet, client.keyed, reason), source, listener, now)
+    def _select(self, packet: Packet, realm: Realm) -> Upstream | None:
+        upstreams = self.upstreams
+        keys = realm.home_servers
+        if len(keys) == 1:
+            return upstreams.get(keys[0])
+        pinned = self._pins.find(realm.name, packet.value_of(_STATE))
+        candidates = [upstreams[key] for key in keys if key in upstreams]
+        return select_hop(
+            candidates,
+            pinned=upstreams.get(pinned) if pinned in keys else None,
+            affinity=packet.value_of(_CALLING_STATION_ID) + realm.name.encode(),
+            spreads=bool(candidates) and candidates[0].server.is_hosted,
+        )
 
-    def _send_answer(
-        self, packet: Packet, key: object, octets: bytes | None, source: Address, listener: Listener, now: float
-    ) -> None:
+    def _grow(self, upstream: Upstream, exchange: Exchange, now: float) -> Slot[Flow, Exchange] | RefusalReason:
+        """All identifiers are in use: take one of another source port."""
+        if not upstream.identifiers.may_grow:
+            return RefusalReason.REALM_OVERLOAD
+        if upstream.open_flow() is None:
+            self._watch.see(upstream, HopEvent.TRANSPORT_FAILED, now)
+            return RefusalReason.NO_LIVE_HOME_SERVER
+        if self._tidy_at is None:
+            self._tidy_at = now + TIDY_SECONDS
+        slot = upstream.identifiers.take(exchange)
+        assert slot is not None  # the new flow's are all free
+        return slot
+
+    def _refuse(self, exchange: Exchange, reason: RefusalReason, now: float) -> None:
+        client, realm = exchange.client, exchange.realm
+        client.refusals += 1
+        self.notices.refuse(reason, client.key, now, realm.name if realm else "")
+        self._tell(exchange, Outcome.REJECTED, reason, now)
+        self._answer(exchange, refuse(exchange.packet, client.keyed, reason), now)
+
+    def _drop(self, exchange: Exchange, reason: str, now: float) -> None:
+        self.duplicates.forget(exchange.key, exchange.packet.authenticator)
+        self.notices.drop(reason, exchange.client.key, now)
+
+    def _answer(self, exchange: Exchange, octets: bytes | None, now: float) -> None:
         if octets is None:  # so full of Proxy-State that no answer has room for them
-            self.duplicates.forget(key, packet.authenticator)
-            self.notices.drop(RefusalReason.TOO_LARGE, source[0], now)
-            return
-        if self.duplicates.answer(key, packet.authenticator, octets, now):
+            self._drop(exchange, RefusalReason.TOO_LARGE, now)
+        elif self.duplicates.answer(exchange.key, exchange.packet.authenticator, octets, now):
             self.notices.answers[_CODE_NAMES[octets[0]]] += 1
-            listener.send(octets, source)
+            exchange.listener.send(octets, exchange.source)
 
     # From home servers.
 
@@ -285,38 +319,48 @@ class Engine:
         if not isinstance(packet, Packet):
             self.notices.drop(packet, upstream.key, now)
             return
-        if packet.identifier == CHECK_IDENTIFIER:
-            self._take_check_answer(upstream, packet, now)
+        identifier = packet.identifier
+        if identifier == CHECK_IDENTIFIER:
+            self._watch.take_answer(upstream, packet, now)
             return
-        slot = upstream.identifiers.find(flow, packet.identifier)
-        exchange = slot.exchange if slot is not None else None
-        if slot is None or exchange is None:
-            self.notices.drop(DropReason.UNMATCHED_RESPONSE, upstream.key, now)
-            return
-        if packet.code not in _EXPECTED_ANSWERS:
-            self.notices.drop(DropReason.CODE_NOT_EXPECTED, upstream.key, now)
-            return
-        reason = decide_response_authenticity(
-            packet,
-            upstream.keyed,
-            exchange.authenticator,
-            requires_message_authenticator=upstream.requires_message_authenticator,
-        )
-        if reason is not None:  # anybody can send such a packet: timers and liveness stay as they are
-            self.notices.drop(reason, upstream.key, now)
+        slot = upstream.identifiers.find(flow, identifier)
+        exchange = slot.exchange if slot is not None else upstream.identifiers.find_late(flow, identifier)
+        if exchange is None:
+            reason = DropReason.UNMATCHED_RESPONSE
+        elif packet.code not in _EXPECTED_ANSWERS:
+            reason = DropReason.CODE_NOT_EXPECTED
+        else:
+            reason = decide_response_authenticity(
+                packet,
+                upstream.keyed,
+                exchange.authenticator,
+                requires_message_authenticator=upstream.requires_message_authenticator,
+            )
+        if reason is not None or exchange is None:  # anybody can send it: timers and liveness stay as they are
+            self.notices.drop(reason or DropReason.UNMATCHED_RESPONSE, upstream.key, now)
             return
         if upstream.liveness.state is not HopState.UP:
-            self._see(upstream, HopEvent.ANSWERED, now)
+            self._watch.see(upstream, HopEvent.ANSWERED, now)
+        if slot is None:
+            upstream.late += 1
+            self.notices.drop(DropReason.LATE_RESPONSE, upstream.key, now)
+            return
         octets = self._rewrite_answer(exchange, upstream, packet)
-        if not isinstance(octets, bytes):
+        if isinstance(octets, DropReason):
             self.notices.drop(octets, upstream.key, now)
             return
         self._finish(exchange)
-        self._relay(exchange, upstream, packet, octets, now)
+        upstream.answers += 1
+        if isinstance(octets, bytes):
+            self._relay(exchange, packet, octets, now)
+        else:
+            self._refuse(exchange, _REWRITE_REFUSALS[octets], now)
 
-    def _rewrite_answer(self, exchange: Exchange, upstream: Upstream, packet: Packet) -> bytes | str:
-        client, request = exchange.client, exchange.packet
-        is_visitor = client.library != exchange.realm.library
+    def _rewrite_answer(
+        self, exchange: Exchange, upstream: Upstream, packet: Packet
+    ) -> bytes | DropReason | RewriteRefusal:
+        client, request, realm = exchange.client, exchange.packet, exchange.realm
+        is_visitor = realm is None or client.library != realm.library
         return rewrite_response(
             packet,
             identifier=request.identifier,
@@ -330,159 +374,117 @@ class Engine:
             appended=client.guest_attributes if is_visitor and packet.code == _ACCESS_ACCEPT else b"",
         )
 
-    def _relay(self, exchange: Exchange, upstream: Upstream, packet: Packet, octets: bytes, now: float) -> None:
-        code = packet.code
-        seconds = now - exchange.started_at
-        if code == _ACCESS_CHALLENGE:
-            if len(exchange.realm.home_servers) > 1:
-                self._pins.pin(packet.value_of(_STATE), upstream.key)
-        elif code == _ACCESS_ACCEPT:
-            self._emit_event(
-                exchange.client, exchange.realm, upstream, Outcome.ACCEPTED, None, seconds, exchange.revision
-            )
+    def _relay(self, exchange: Exchange, packet: Packet, octets: bytes, now: float) -> None:
+        if packet.code == _ACCESS_CHALLENGE:
+            realm, upstream = exchange.realm, exchange.upstream
+            if realm is not None and upstream is not None and len(realm.home_servers) > 1:
+                self._pins.pin(realm.name, packet.value_of(_STATE), upstream.key)
+        elif packet.code == _ACCESS_ACCEPT:
+            exchange.client.accepts += 1
+            self._tell(exchange, Outcome.ACCEPTED, None, now)
         else:
+            exchange.client.rejects += 1
             self.notices.refusals[RefusalReason.REFUSED_BY_HOME] += 1
-            self._emit_event(
-                exchange.client,
-                exchange.realm,
-                upstream,
-                Outcome.REJECTED,
-                RefusalReason.REFUSED_BY_HOME,
-                seconds,
-                exchange.revision,
-            )
-        if self.duplicates.answer(exchange.key, exchange.packet.authenticator, octets, now):
-            self.notices.answers[_CODE_NAMES[code]] += 1
-            exchange.listener.send(octets, exchange.source)
-
-    def _take_check_answer(self, upstream: Upstream, packet: Packet, now: float) -> None:
-        authenticator = upstream.check_authenticator
-        if not authenticator or packet.code not in _CHECK_ANSWERS:
-            self.notices.drop(DropReason.UNMATCHED_RESPONSE, upstream.key, now)
-            return
-        reason = decide_response_authenticity(
-            packet, upstream.keyed, authenticator, requires_message_authenticator=False
-        )
-        if reason is not None:
-            self.notices.drop(reason, upstream.key, now)
-            return
-        upstream.check_authenticator = b""
-        self._see(upstream, HopEvent.CHECK_ANSWERED, now)
-
-    def _see(self, upstream: Upstream, event: HopEvent, now: float) -> None:
-        """Take note; a hop that is not simply up is looked after by the timer."""
-        before = upstream.liveness.state
-        state = upstream.liveness.see(event, now)
-        if state is not HopState.UP:
-            self._watched[upstream.key] = upstream
-        if state is not before:
-            self.notices.tell_hop(upstream.key, str(state.value))
+            self._tell(exchange, Outcome.REJECTED, RefusalReason.REFUSED_BY_HOME, now)
+        self._answer(exchange, octets, now)
 
     # Time.
 
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while there is nothing to wait for."""
-        times = [self._schedule.next_timer(), self.duplicates.next_timer()]
-        times += [upstream.liveness.next_timer() for upstream in self._watched.values()]
-        due = [time for time in times if time is not None]
-        return min(due) if due else None
+        times = (
+            self._schedule.next_timer(),
+            self.duplicates.next_timer(),
+            self._watch.next_timer(),
+            self._tidy_at,
+        )
+        return min((time for time in times if time is not None), default=None)
 
     def on_timer(self, now: float) -> None:
         """What is due is done: requests sent again or given up, home servers asked, what is old forgotten."""
         for exchange in self._schedule.take_due(now):
-            if exchange.slot is not None:
-                self._repeat(exchange, now)
+            self._repeat(exchange, now)
         self.duplicates.on_timer(now)
-        for upstream in list(self._watched.values()):
-            if upstream.liveness.on_timer(now):
-                self._check(upstream)
-            if upstream.liveness.state is HopState.UP or self.upstreams.get(upstream.key) is not upstream:
-                del self._watched[upstream.key]
+        self._watch.on_timer(now)
+        if self._tidy_at is not None and now >= self._tidy_at:
+            grown = [upstream.shrink() for upstream in self.upstreams.values()]
+            self._tidy_at = now + TIDY_SECONDS if any(grown) else None
         if self._draining:
-            self._close_drained()
+            self._drain([])
 
     def _repeat(self, exchange: Exchange, now: float) -> None:
+        upstream, slot = exchange.upstream, exchange.slot
+        if upstream is None or slot is None:
+            return
         if not self.duplicates.is_pending(exchange.key, exchange.packet.authenticator):
-            self._finish(exchange)  # the client has moved on (RFC 5080 §2.2.2)
+            self._give_up(exchange)  # the client has moved on (RFC 5080 §2.2.2)
             return
         if now >= exchange.deadline:
-            self._give_up(exchange, now)
+            self._time_out(exchange, upstream, now)
             return
-        upstream = exchange.upstream
-        if exchange.slot is not None and exchange.attempts < self._policy.maximum_count and upstream is not None:
+        if upstream.is_down and self._fail_over(exchange, upstream, now):
+            return
+        if exchange.attempts < self._policy.maximum_count:
             exchange.attempts += 1
-            self._see(upstream, HopEvent.UNANSWERED, now)
             exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())
-            exchange.slot.flow.send(exchange.octets)
-        self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
+            upstream.repeats += 1
+            self._watch.see(upstream, HopEvent.UNANSWERED, now)
+            slot.flow.send(exchange.octets)
+        exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
 
-    def _give_up(self, exchange: Exchange, now: float) -> None:
+    def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:
+        """Whether the request went on to another home server, since its own is down."""
+        realm = exchange.realm
+        other = self._select(exchange.packet, realm) if realm is not None else None
+        if realm is None or other is None or other is upstream or other.is_down:
+            return False
+        self._give_up(exchange)
+        if self._forward(exchange, realm, now) is not None:
+            self._refuse(exchange, RefusalReason.NO_LIVE_HOME_SERVER, now)
+        return True
+
+    def _time_out(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
         """A client that is an access point gets a no; a proxy gets silence, since it may know another way."""
-        upstream = exchange.upstream
-        self._finish(exchange)
-        reason = RefusalReason.HOME_SERVER_TIMEOUT
-        client, packet, key = exchange.client, exchange.packet, exchange.key
-        if client.is_proxy:
-            self.duplicates.forget(key, packet.authenticator)
-            self.notices.drop(DropReason.HOP_TIMEOUT_SILENT, client.key, now)
-            seconds = now - exchange.started_at
-            self._emit_event(client, exchange.realm, upstream, Outcome.UNANSWERED, reason, seconds, exchange.revision)
-            return
-        self._refuse(packet, client, key, exchange.source, exchange.listener, reason, exchange.realm, now)
-
-    def _check(self, upstream: Upstream) -> None:
-        """Send Status-Server: only Message-Authenticator in it, new each time (RFC 5997 §3 and §4.1)."""
-        flow = upstream.check_flow()
-        if flow is not None and upstream.server.transport is Transport.UDP:
-            upstream.check_authenticator = self._random_octets(AUTHENTICATOR_OCTETS)
-            flow.send(
-                sign_request(Code.STATUS_SERVER, CHECK_IDENTIFIER, upstream.check_authenticator, b"", upstream.keyed)
-            )
+        self._give_up(exchange)
+        upstream.timeouts += 1
+        if exchange.client.is_proxy:
+            self._tell(exchange, Outcome.UNANSWERED, RefusalReason.HOME_SERVER_TIMEOUT, now)
+            self._drop(exchange, DropReason.HOP_TIMEOUT_SILENT, now)
+        else:
+            self._refuse(exchange, RefusalReason.HOME_SERVER_TIMEOUT, now)
 
     def _finish(self, exchange: Exchange) -> None:
-        """Nothing waits for an answer to it any more."""
+        """It is answered: nothing waits for it any more."""
         slot, upstream = exchange.slot, exchange.upstream
-        if slot is not None and upstream is not None:
-            exchange.slot = None
-            self.outstanding -= 1
-            upstream.identifiers.release(slot)
+        assert slot is not None  # it was found on it
+        assert upstream is not None
+        exchange.slot = None
+        self.outstanding -= 1
+        upstream.identifiers.release(slot)
+        self._schedule.remove(exchange, exchange.place)
 
-    def _close_drained(self) -> None:
-        waiting: list[Upstream] = []
-        for upstream in self._draining:
-            if upstream.identifiers.outstanding:
-                waiting.append(upstream)
-            else:
-                upstream.close()
-        self._draining = waiting
+    def _give_up(self, exchange: Exchange) -> None:
+        """Nobody waits for its answer any more; the timer has let go of it."""
+        slot, upstream = exchange.slot, exchange.upstream
+        assert slot is not None  # else it would not have been in the schedule
+        assert upstream is not None
+        exchange.slot = None
+        self.outstanding -= 1
+        upstream.identifiers.give_up(slot)
 
-    def close(self) -> None:
-        """Every port towards home servers is closed."""
-        for upstream in (*self.upstreams.values(), *self._draining):
-            upstream.close()
-        self.upstreams, self._draining = {}, []
-
-    def _emit_event(
-        self,
-        client: ClientState,
-        realm: Realm | None,
-        upstream: Upstream | None,
-        outcome: Outcome,
-        reason: RefusalReason | None,
-        seconds: float,
-        revision: int,
-    ) -> None:
+    def _tell(self, exchange: Exchange, outcome: Outcome, reason: RefusalReason | None, now: float) -> None:
+        client, realm, upstream = exchange.client, exchange.realm, exchange.upstream
         self._emit(
             SignIn(
-                at=self._wall_clock(),
-                client=client.key,
-                visited=client.library,
-                realm=realm.name if realm else "",
-                home=realm.library if realm else "",
-                home_server=upstream.key if upstream else "",
-                outcome=outcome,
-                reason=reason,
-                seconds=seconds,
-                revision=revision,
+                self._wall_clock(),
+                client.key,
+                client.library,
+                realm.name if realm else "",
+                realm.library if realm else "",
+                upstream.key if upstream else "",
+                outcome,
+                reason,
+                now - exchange.started_at,
+                exchange.revision,
             )
         )

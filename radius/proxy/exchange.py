@@ -1,4 +1,4 @@
-"""One request on its way: what is remembered between its forwarding and its answer."""
+"""One request on its way: what is remembered from its arrival to its answer."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """One forwarded request. The only object that is made for it, beside its octets."""
+    """One request that is no repeat. The only object that is made for it, beside its octets."""
 
     __slots__ = (
         "attempts",
@@ -25,6 +25,7 @@ class Exchange:
         "listener",
         "octets",
         "packet",
+        "place",
         "proxy_state",
         "realm",
         "revision",
@@ -34,31 +35,45 @@ class Exchange:
         "upstream",
     )
 
+    realm: Realm | None
+    """Where it goes; None before that is decided, and for what is not routed."""
+    revision: int
+    """Of the snapshot that decides about it."""
+    slot: "Slot[Flow, Exchange] | None"
+    """Its identifier towards the home server; None: nothing waits there."""
+    upstream: "Upstream | None"
+    authenticator: bytes
+    """Ours, towards the home server."""
+    proxy_state: bytes
+    """The value of ours."""
+    octets: bytes
+    """As sent, and sent again."""
+    interval: float
+    """Seconds until the next repeat."""
+    place: int
+    """In the schedule."""
+    attempts: int
+    """How often it was sent to this home server."""
+    deadline: float
+
     def __init__(
         self,
-        *,
         client: ClientState,
         packet: Packet,
-        realm: Realm,
         listener: Listener,
         source: Address,
         key: object,
         revision: int,
         now: float,
     ) -> None:
+        """`key` names the request in the table of duplicates."""
         self.client = client
-        self.packet = packet  # the client's request
-        self.realm = realm
+        self.packet = packet
         self.listener = listener
         self.source = source
-        self.key = key  # in the table of duplicates
-        self.revision = revision  # of the snapshot that decided
+        self.key = key
+        self.revision = revision
         self.started_at = now
-        self.deadline = now
-        self.interval = 0.0  # until the next repeat
-        self.attempts = 0
-        self.octets = b""  # as sent, and sent again
-        self.authenticator = b""  # ours, towards the home server
-        self.proxy_state = b""  # ours
-        self.slot: Slot[Flow, Exchange] | None = None  # None: finished
-        self.upstream: Upstream | None = None
+        self.realm = None
+        self.slot = None
+        self.upstream = None

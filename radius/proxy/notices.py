@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 QUIET_SECONDS: Final = 60.0
-MAX_REMEMBERED: Final = 4096  # pairs of peer and reason; an attacker with many addresses starts the table anew
+MAX_LINES_A_MINUTE: Final = 600  # over all peers: source addresses can be forged, and each would be worth a line
+MAX_REMEMBERED: Final = 4096  # pairs of peer and reason; beyond, the table starts anew
 
 Write = Callable[[str, Mapping[str, object]], None]
 
@@ -13,12 +14,14 @@ Write = Callable[[str, Mapping[str, object]], None]
 class Notices:
     """All counters of a worker, by their stable codes."""
 
-    __slots__ = ("_remembered", "_write", "answers", "drops", "refusals", "requests")
+    __slots__ = ("_lines", "_minute_began", "_remembered", "_write", "answers", "drops", "refusals", "requests")
 
     def __init__(self, write: Write) -> None:
         """`write` puts an event with its fields into the log."""
         self._write = write
         self._remembered: dict[tuple[str, str], list[float]] = {}
+        self._lines = 0
+        self._minute_began = 0.0
         self.requests: Counter[str] = Counter()  # by code
         self.answers: Counter[str] = Counter()  # by code
         self.drops: Counter[str] = Counter()  # by DropReason
@@ -42,6 +45,11 @@ class Notices:
         known = self._remembered.get((peer, reason))
         if known is not None and now - known[0] < QUIET_SECONDS:
             known[1] += 1
+            return
+        if now - self._minute_began >= QUIET_SECONDS:
+            self._minute_began, self._lines = now, 0
+        self._lines += 1
+        if self._lines > MAX_LINES_A_MINUTE:
             return
         if known is None and len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()

@@ -10,21 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from time import monotonic, time
 from typing import Final
 
 from federation.events import SignIn
-from federation.snapshot import Snapshot
+from federation.snapshot import Snapshot, Transport
 from radius.errors import DropReason
 from radius.proxy.engine import Engine
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Address, Flow
+from radius.proxy.upstreams import Upstream, is_address
 from radius.transport.udp import connect_udp, make_flow_reader, make_reader
 
 DRAIN_SECONDS: Final = 5.0
 RESOLVE_SECONDS: Final = 60.0  # names of home servers are looked up again this often
+RESOLVE_AGAIN_SECONDS: Final = 5.0  # and this often while one has no address
 MAX_EVENTS: Final = 10_000  # what nobody has taken yet; the oldest goes, and is counted
 _RANDOM_POOL_OCTETS: Final = 4096
 _DRAIN_STEP_SECONDS: Final = 0.02
@@ -46,14 +47,16 @@ class ProxyService:
     def __init__(self, sockets: ProxySockets, *, loop_key: bytes) -> None:
         """Nothing is read before `start`; `loop_key` is this node's secret, the same for all its workers."""
         self.notices = Notices(_write_notice)
-        self.events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
+        self._events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
+        self._events_lost = 0
+        self._is_recorded = False  # until somebody takes events, none is missed
         self.engine = Engine(
             notices=self.notices,
             open_flow=self._open_flow,
             random_octets=RandomPool().take,
             random_fraction=random.random,  # jitter, no secret
             wall_clock=time,
-            emit=self.events.append,
+            emit=self._emit,
             loop_guard=LoopGuard(loop_key),
         )
         self._listeners = [_Listener(each, is_accounting=False) for each in sockets.authentication]
@@ -68,19 +71,12 @@ class ProxyService:
         for listener in self._listeners:
             receive = partial(self._receive, listener)
             self._loop.add_reader(listener.udp, self._guard(make_reader(listener.udp, receive)))
+        self._resolve()
 
     def swap(self, snapshot: Snapshot) -> None:
         """New requests meet this snapshot."""
         self.engine.swap(snapshot)
-        names = [upstream for upstream in self.engine.upstreams.values() if not _is_address(upstream.server.host)]
-        for upstream in names:
-            if upstream.address == upstream.server.host:
-                upstream.address = None  # a name, not looked up yet
-        if self._resolving is not None:
-            self._resolving.cancel()
-            self._resolving = None
-        if names and self._loop is not None:
-            self._resolving = self._loop.create_task(self._resolve_names(), name="resolve home servers")
+        self._resolve()
 
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Nothing new is read; what is outstanding is answered, for as long as that; then all ports are closed."""
@@ -108,15 +104,22 @@ class ProxyService:
             "refusals": dict(self.notices.refusals),
             "outstanding": engine.outstanding,
             "duplicates_remembered": len(engine.duplicates),
-            "home_servers": {
-                key: {
-                    "state": upstream.liveness.state.value,
-                    "outstanding": upstream.identifiers.outstanding,
-                    "source_ports": len(upstream.identifiers.flows),
-                }
-                for key, upstream in engine.upstreams.items()
-            },
+            "events_lost": self._events_lost,
+            "clients": {key: client.counters() for key, client in engine.clients.states.items()},
+            "home_servers": {key: upstream.counters() for key, upstream in engine.upstreams.items()},
         }
+
+    def take_events(self) -> list[SignIn]:
+        """Return what happened since the last time, the oldest first; what did not fit is counted."""
+        self._is_recorded = True
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    def _emit(self, event: SignIn) -> None:
+        if self._is_recorded and len(self._events) == MAX_EVENTS:
+            self._events_lost += 1
+        self._events.append(event)
 
     def _receive(self, listener: "_Listener", datagram: bytes, address: Address, now: float) -> None:
         self.engine.receive_request(datagram, address, listener, now)
@@ -160,23 +163,32 @@ class ProxyService:
         self._loop.add_reader(udp, self._guard(make_flow_reader(udp, partial(receive, flow))))
         return flow
 
+    def _resolve(self) -> None:
+        """Names of home servers are looked up from now on, if there are any."""
+        if self._resolving is not None:
+            self._resolving.cancel()
+            self._resolving = None
+        if self._loop is not None and any(map(_has_name, self.engine.upstreams.values())):
+            self._resolving = self._loop.create_task(self._resolve_names(), name="resolve home servers")
+
     async def _resolve_names(self) -> None:
-        """Look the names of home servers up, again and again; a start with DNS down is a start all the same."""
-        loop = asyncio.get_running_loop()
+        """Look the names up, again and again; a start with DNS down is a start all the same."""
         while True:
-            for upstream in list(self.engine.upstreams.values()):
-                host = upstream.server.host
-                if _is_address(host):
-                    continue
-                try:
-                    found = await loop.getaddrinfo(host, upstream.server.port, type=socket.SOCK_DGRAM)
-                except OSError as error:
-                    _log.warning("name_not_resolved", extra={"host": host, "error": str(error)})
-                    continue
-                addresses = [str(entry[4][0]) for entry in found]
-                if addresses and upstream.address not in addresses:
-                    upstream.address = addresses[0]
-            await asyncio.sleep(RESOLVE_SECONDS)
+            named = list(filter(_has_name, self.engine.upstreams.values()))
+            await asyncio.gather(*map(self._resolve_name, named))
+            is_complete = all(upstream.address for upstream in self.engine.upstreams.values() if _has_name(upstream))
+            await asyncio.sleep(RESOLVE_SECONDS if is_complete else RESOLVE_AGAIN_SECONDS)
+
+    async def _resolve_name(self, upstream: Upstream) -> None:
+        host, port = upstream.server.host, upstream.server.port
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            _log.warning("name_not_resolved", extra={"host": host, "error": str(error)})
+            return
+        addresses = [str(entry[4][0]) for entry in found]
+        if addresses and upstream.address not in addresses:  # one that still holds is kept
+            self.engine.move(upstream, addresses[0])
 
 
 class RandomPool:
@@ -226,6 +238,11 @@ class _UdpFlow:
     def send(self, octets: bytes, /) -> bool:
         try:
             self._socket.send(octets)
+        except ConnectionRefusedError:  # an ICMP error of an earlier datagram, told instead of sending this one
+            with suppress(OSError):
+                self._socket.send(octets)
+                return True
+            return False
         except OSError:
             return False
         return True
@@ -235,12 +252,8 @@ class _UdpFlow:
         self._socket.close()
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _has_name(upstream: Upstream) -> bool:
+    return upstream.server.transport is Transport.UDP and not is_address(upstream.server.host)
 
 
 def _write_notice(event: str, fields: Mapping[str, object]) -> None:

@@ -1,0 +1,69 @@
+"""Which of a realm's home servers a request goes to.
+
+In their order, and to another only when one is down: a refusal is an answer, not a failure. A conversation stays where
+it began, and one device with one server, as long as that lives.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol, TypeVar
+from zlib import crc32
+
+MAX_PINNED: Final = 50_000  # conversations that are remembered by their State
+
+
+class NextHop(Protocol):
+    """A home server as the choice sees it."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it is believed not to answer."""
+        ...
+
+
+Hop = TypeVar("Hop", bound=NextHop)
+
+
+def select_hop(candidates: Sequence[Hop], *, pinned: Hop | None, affinity: bytes, spreads: bool) -> Hop | None:
+    """Return the hop that a request goes to; None when there is no candidate.
+
+    Args:
+        candidates: the realm's hops, in order of preference.
+        pinned: the one that the conversation is with, if it is known and a candidate.
+        affinity: what stays the same for one device and realm.
+        spreads: the candidates are of equal rank, and devices are spread over them.
+    """
+    if pinned is not None and not pinned.is_down:
+        return pinned
+    # When all are down the silence is the same everywhere, and one may be back.
+    living = [hop for hop in candidates if not hop.is_down] or candidates
+    if not living:
+        return None
+    return living[crc32(affinity) % len(living)] if spreads else living[0]
+
+
+class Pins:
+    """Which hop a conversation is with, by its State: a round of EAP must not meet another server."""
+
+    __slots__ = ("_by_conversation", "_max_pinned")
+
+    def __init__(self, max_pinned: int = MAX_PINNED) -> None:
+        """Nothing is pinned."""
+        self._by_conversation: dict[tuple[str, bytes], str] = {}
+        self._max_pinned = max_pinned
+
+    def pin(self, realm: str, state: bytes, hop: str) -> None:
+        """The next request of the realm with this State goes to that hop; without a State there is nothing to pin.
+
+        The realm is part of the key: no member can pin another's conversations by guessing a State.
+        """
+        if not state:
+            return
+        if len(self._by_conversation) >= self._max_pinned:
+            # A quarter at a time, the oldest: their rounds are long over.
+            for key in list(self._by_conversation)[: max(1, self._max_pinned // 4)]:
+                del self._by_conversation[key]
+        self._by_conversation[realm, state] = hop
+
+    def find(self, realm: str, state: bytes) -> str | None:
+        """Return the key of the hop that issued the State for the realm."""
+        return self._by_conversation.get((realm, state))
