@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.responses import HTMLResponse, Response
 
 from api.bodies import BodyRules
@@ -11,6 +11,7 @@ from api.errors import install_error_answers
 from api.openapi import API_VERSION, build_document
 from api.ports import Ports
 from api.reference import STYLE, render_reference
+from api.requests import verify_query
 from api.routes.catalogue import ROUTERS
 from api.security import Authentication
 from federation.model import Actor
@@ -35,7 +36,7 @@ def create_app(registry: Registry, ports: Ports | None = None, *, local_actor: A
     app.state.registry = registry
     app.state.ports = ports or Ports()
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(verify_query)])
     install_error_answers(app)
     document = cache(build_document)  # takes a tenth of a second, which a command line need not wait for
 

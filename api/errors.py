@@ -19,6 +19,7 @@ from api.problems import (
     INVALID,
     KIND_OF_STATUS,
     MALFORMED,
+    METHOD_NOT_ALLOWED,
     NOT_FOUND,
     PRECONDITION_REQUIRED,
     UNAUTHENTICATED,
@@ -28,6 +29,7 @@ from api.problems import (
     Unavailable,
     build_problem,
 )
+from api.routes.catalogue import find_methods
 from federation.errors import (
     Conflict,
     FederationError,
@@ -104,7 +106,10 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
 async def _answer_framework(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = KIND_OF_STATUS.get(error.status_code, INTERNAL)
-    return build_problem(kind, str(error.detail) or None, request_id=_request_id(request), headers=error.headers)
+    headers = dict(error.headers or {})
+    if kind is METHOD_NOT_ALLOWED and (methods := find_methods(request.url.path)):
+        headers["Allow"] = ", ".join(sorted(methods))  # the framework names those of one route; a path has several
+    return build_problem(kind, str(error.detail) or None, request_id=_request_id(request), headers=headers)
 
 
 async def _answer_not_modified(request: Request, error: Exception) -> Response:

@@ -140,6 +140,9 @@ def _complete(path: str, method: str, operation: Json) -> None:
         operation["security"] = []
     elif path in LOOPBACK_PATHS:
         operation["security"] = [{}, {"token": []}]
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] == "if-match":
+            parameter["required"] = True  # optional for the framework only, so that a missing one is 428 and not 422
     parameters = {parameter["name"] for parameter in operation.get("parameters", [])}
     if "if-none-match" in parameters:
         responses = operation["responses"]

@@ -1,10 +1,12 @@
 """What a route is handed: the registry, who asks, and the change that they ask for."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 
 from api.conditions import NotModified, build_etag, is_unchanged
 from api.ports import Ports
@@ -24,6 +26,29 @@ def find_ports(request: Request) -> Ports:
     """What the application was given from outside."""
     ports: Ports = request.app.state.ports
     return ports
+
+
+def verify_query(request: Request) -> None:
+    """Return when the path knows every query parameter: a misspelt `dry_run` must not make a real change of a trial.
+
+    Raises:
+        RequestValidationError: there is one that it does not know.
+    """
+    known = set(_query_names(request.scope["route"].dependant))
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        raise RequestValidationError(
+            [
+                {"type": "extra_forbidden", "loc": ("query", name), "msg": "there is no such parameter"}
+                for name in unknown
+            ]
+        )
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _query_names(inner)
 
 
 class ChangeRequest:

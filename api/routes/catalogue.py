@@ -1,5 +1,7 @@
 """Every group of paths, in the order in which the reference has them."""
 
+from fastapi.routing import APIRoute
+
 from api.routes import (
     access_points,
     audit,
@@ -33,3 +35,15 @@ ROUTERS = (
     audit.router,
     operations.router,
 )
+
+
+def find_methods(path: str) -> set[str]:
+    """The methods that a path has, over all its routes; none for a path that there is not."""
+    matching = [
+        route
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(path)
+    ]
+    named = [route for route in matching if ":path}" not in route.path]  # what takes the rest of a path comes last
+    return {method for route in named or matching for method in route.methods or ()}

@@ -1,7 +1,7 @@
 """What anybody may fetch: the anchors to trust and the revocation lists. No token: they are public by nature."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
@@ -13,6 +13,10 @@ router = APIRouter(prefix="/v1/trust", tags=["trust"])
 
 PEM_MEDIA_TYPE = "application/pem-certificate-chain"  # RFC 8555 §9.1
 CRL_MEDIA_TYPE = "application/pkix-crl"  # RFC 2585 §4.2
+PEM_FILE_MEDIA_TYPE = "application/x-pem-file"  # there is no registered one for lists as PEM
+_CRL_RESPONSES: dict[int | str, dict[str, Any]] = {  # Any: parts of the OpenAPI document
+    200: {"content": {PEM_FILE_MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "The list"}
+}
 _CACHE = {"Cache-Control": "public, max-age=3600"}  # anchors live for decades, lists for a week
 
 
@@ -52,13 +56,13 @@ def show_eap_anchors(registry: Source) -> Response:
     return _anchors(registry, Purpose.EAP)
 
 
-@router.get("/peers.crl", response_class=CrlResponse)
+@router.get("/peers.crl", response_class=CrlResponse, responses=_CRL_RESPONSES)
 def show_peer_revocations(registry: Source, form: Form = CrlForm.DER) -> Response:
     """Fetch the revocation list of the peers' authority."""
     return _revocations(registry, Purpose.PEERS, form)
 
 
-@router.get("/eap.crl", response_class=CrlResponse)
+@router.get("/eap.crl", response_class=CrlResponse, responses=_CRL_RESPONSES)
 def show_eap_revocations(registry: Source, form: Form = CrlForm.DER) -> Response:
     """Fetch the revocation list of the EAP authority."""
     return _revocations(registry, Purpose.EAP, form)
@@ -72,5 +76,6 @@ def _anchors(registry: Source, purpose: Purpose) -> Response:
 def _revocations(registry: Source, purpose: Purpose, form: CrlForm) -> Response:
     with registry.read() as session:
         if form is CrlForm.PEM:
-            return PemResponse(authorities.load_crl_pem(session, purpose), headers=_CACHE)
+            text = authorities.load_crl_pem(session, purpose)
+            return Response(text, media_type=PEM_FILE_MEDIA_TYPE, headers=_CACHE)
         return CrlResponse(authorities.load_crl_der(session, purpose), headers=_CACHE)

@@ -60,6 +60,14 @@ class TestApply:
         assert answer.json()["secrets"] == []
         assert (federation.rows(), federation.announced) == (before, [])
 
+    def test_misspelt_trial_is_no_change(self, operator: TestClient, federation: LibraryFederation) -> None:
+        """A query parameter that there is not is refused: `dryrun` must not apply what was to be tried."""
+        before = federation.rows()
+        answer = operator.put(f"{DOCUMENT}?dryrun=true", json={"libraries": [NORTH]})
+        assert answer.status_code == 422
+        assert [error["parameter"] for error in answer.json()["errors"]] == ["dryrun"]
+        assert federation.rows() == before
+
     def test_prune_removes_what_is_not_named(self, operator: TestClient) -> None:
         """Only with `prune` do libraries leave that the document does not name."""
         operator.put(DOCUMENT, json={"libraries": [NORTH]})
