@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.logging import MAX_VALUE_CHARACTERS, QueuedHandler, clean_event, clean_text, configure_logging
+from config.logging import QueuedHandler, configure_logging
+from config.rendering import MAX_VALUE_CHARACTERS, clean_event, clean_text
 from config.settings import LogFormat, LogLevel
 
 Configure = Callable[..., QueuedHandler]
