@@ -104,8 +104,6 @@ def validate_snapshot(snapshot: Snapshot) -> list[str]:
         if client.networks and not client.secret:
             reasons.append(f"{client.key} has no shared secret")
     for realm in snapshot.realms.values():
-        if not realm.home_servers:
-            reasons.append(f"{realm.name} has no home server, and none is hosted here")
         reasons.extend(
             f"{realm.name} names a home server {key!r} that is not there"
             for key in realm.home_servers

@@ -1,0 +1,77 @@
+"""`explain`: the packet path's decisions, told without a packet."""
+
+import pytest
+
+from federation.errors import NotFound
+from federation.model import ClientKind
+from federation.reasons import RefusalReason
+from federation.services import access_points, home_servers
+from federation.services.access_points import AccessPointValues
+from federation.services.explain import Explanation, explain
+from federation.services.home_servers import HomeServerValues
+from federation.snapshot import Snapshot
+from federation.store.compile import compile_snapshot
+from tests.federation.members import BOEKENBURG, LEESSTAD, OPERATOR, Members
+
+
+@pytest.fixture
+def snapshot(members: Members) -> Snapshot:
+    """Both libraries with a home server and an access point; Boekenburg's is a proxy."""
+    with members.change() as change:
+        for number, library in enumerate(("boekenburg", "leesstad")):
+            home_servers.add_home_server(
+                change, OPERATOR, library, name="radius1", values=HomeServerValues(f"192.0.2.{number + 1}")
+            )
+        kind = ClientKind.PROXY
+        proxy = AccessPointValues(kind=kind, address="198.51.100.1", guest_vlan=40)
+        access_points.add_access_point(change, OPERATOR, "boekenburg", name="proxy", values=proxy)
+        hall = AccessPointValues(address="198.51.100.2", allow_pap=True)
+        access_points.add_access_point(change, OPERATOR, "leesstad", name="hal", values=hall)
+    with members.registry.read() as session:
+        return compile_snapshot(session, members.sealer, ())
+
+
+def reasons_of(found: Explanation) -> list[RefusalReason]:
+    return [step.reason for step in found.steps if step.reason is not None]
+
+
+class TestRoute:
+    def test_visitor_is_forwarded_to_the_home_server(self, snapshot: Snapshot) -> None:
+        """The route names realm, library and home servers; a readable password would not go."""
+        found = explain(snapshot, OPERATOR, name="a@leesstad.test", client="boekenburg/proxy")
+        assert found.outcome == "forward"
+        assert (found.realm, found.library, found.home_servers) == ("leesstad.test", "leesstad", ("leesstad/radius1",))
+        assert reasons_of(found) == [RefusalReason.PAP_ACROSS_LIBRARIES]
+        assert any("VLAN 40" in step.text for step in found.steps)
+
+    def test_at_home_a_readable_password_may_be_allowed(self, snapshot: Snapshot) -> None:
+        """Inside one library, where its access point allows it, nothing would be refused."""
+        found = explain(snapshot, OPERATOR, name="a@leesstad.test", client="leesstad/hal")
+        assert reasons_of(found) == []
+
+    @pytest.mark.parametrize(
+        ("name", "client", "reason"),
+        [
+            ("nobody", None, RefusalReason.REALM_MISSING),
+            ("a@b@leesstad.test", None, RefusalReason.MULTIPLE_AT),
+            ("a@gmail.com", None, RefusalReason.REALM_DENIED),
+            ("a@elders.test", None, RefusalReason.UNROUTABLE),
+            ("a@sub.leesstad.test", None, RefusalReason.UNROUTABLE),
+            ("a@boekenburg.test", "boekenburg/proxy", RefusalReason.OWN_REALM_UPSTREAM),
+        ],
+    )
+    def test_refusal_has_the_packet_paths_reason(
+        self, snapshot: Snapshot, name: str, client: str | None, reason: RefusalReason
+    ) -> None:
+        """Each refusal carries the code that log and metrics would show."""
+        found = explain(snapshot, OPERATOR, name=name, client=client)
+        assert (found.outcome, found.reason, found.home_servers) == ("refuse", reason, ())
+
+
+class TestRights:
+    def test_library_asks_about_its_own_clients_only(self, snapshot: Snapshot) -> None:
+        """Another library's access point does not exist for a library's token."""
+        assert explain(snapshot, BOEKENBURG, name="a@leesstad.test", client="boekenburg/proxy").outcome == "forward"
+        for client in ("boekenburg/proxy", "never/there"):
+            with pytest.raises(NotFound):
+                explain(snapshot, LEESSTAD, name="a@leesstad.test", client=client)

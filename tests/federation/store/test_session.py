@@ -1,0 +1,90 @@
+"""The database: its schema, its transactions, two writers at once."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from federation.store.session import Store
+from federation.store.tables.base import Base
+from federation.store.tables.registry import LibraryRow
+from tests.federation.members import START, Members
+
+
+class TestMigrations:
+    def test_lead_to_the_tables_that_the_code_has(self, members: Members) -> None:
+        """A database made by the migrations differs in nothing from the tables of the code."""
+        with members.store.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, Base.metadata) == []
+
+    def test_again_changes_nothing(self, tmp_path: Path) -> None:
+        """A database that is up to date stays as it is; a new one is not."""
+        store = Store(f"sqlite:///{tmp_path / 'new.db'}")
+        assert not store.is_migrated()
+        store.migrate()
+        store.migrate()
+        assert store.is_migrated()
+        store.close()
+
+
+class TestSqlite:
+    def test_keeps_foreign_keys_and_lets_readers_go_on(self, members: Members) -> None:
+        """References are checked, and a reader does not wait for a writer."""
+        with members.store.read() as session:
+            assert session.scalar(text("PRAGMA foreign_keys")) == 1
+            assert session.scalar(text("PRAGMA journal_mode")) == "wal"
+        with members.store.write() as writer:
+            writer.execute(text("UPDATE libraries SET name = 'x'"))
+            with members.store.read() as reader:
+                assert reader.scalar(text("SELECT count(*) FROM libraries WHERE name = 'x'")) == 0
+
+    def test_dangling_reference_is_refused(self, members: Members) -> None:
+        """A realm without its library cannot be."""
+        with pytest.raises(IntegrityError), members.store.write() as session:
+            session.execute(
+                text(
+                    "INSERT INTO realms (name, library_id, position, includes_subrealms, version) "
+                    "VALUES ('a.b', 'none', 0, 0, 1)"
+                )
+            )
+
+    def test_writers_follow_one_another(self, members: Members) -> None:
+        """Twenty changes at once from four threads all happen, none on an old state."""
+
+        def count_up() -> None:
+            for _ in range(5):
+                with members.store.write() as session:
+                    row = session.get(LibraryRow, "boekenburg", populate_existing=True)
+                    assert row is not None
+                    row.version += 1
+
+        threads = [threading.Thread(target=count_up) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        with members.store.read() as session:
+            row = session.get(LibraryRow, "boekenburg")
+            assert row is not None
+            assert row.version == 21
+
+
+class TestMoments:
+    def test_come_back_aware(self, members: Members) -> None:
+        """A moment that was kept is read in UTC with its zone."""
+        with members.store.read() as session:
+            row = session.get(LibraryRow, "boekenburg")
+            assert row is not None
+            assert row.created_at == START
+
+    def test_naive_one_is_refused(self, members: Members) -> None:
+        """Nobody could say when it was."""
+        with pytest.raises(Exception, match="zone"), members.store.write() as session:
+            row = session.get(LibraryRow, "boekenburg")
+            assert row is not None
+            row.changed_at = START.replace(tzinfo=None)

@@ -1,0 +1,208 @@
+"""Snapshots compiled from rows, kept on disk, and told of."""
+
+import stat
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from federation.errors import NotFound
+from federation.model import MemberRole
+from federation.services import access_points, home_servers, libraries
+from federation.services.access_points import AccessPointValues
+from federation.services.authorities import load_eap_credentials
+from federation.services.home_servers import HomeServerValues
+from federation.snapshot import Client, EapMethod, HomeServer, HomeSnapshot, SharedSecret, Snapshot
+from federation.store.announcements import (
+    announce,
+    bind_announcements,
+    close_announcements,
+    drain_announcements,
+)
+from federation.store.compile import compile_home_snapshot, compile_snapshot, validate_snapshot
+from federation.store.saved import load_snapshot, save_snapshot
+from federation.store.session import Store
+from federation.trust.keystore import create_node_key
+from tests.federation.members import OPERATOR, Members
+
+HOSTED = (HomeServer("hosted/0", None, "127.0.0.1", 4000, secret=SharedSecret(b"h" * 16), is_hosted=True),)
+
+
+def compiled(members: Members) -> Snapshot:
+    with members.registry.read() as session:
+        return compile_snapshot(session, members.sealer, HOSTED)
+
+
+def compiled_home(members: Members) -> HomeSnapshot:
+    with members.registry.read() as session:
+        return compile_home_snapshot(session, members.sealer, load_eap_credentials(session, members.sealer))
+
+
+class TestCompile:
+    def test_library_without_home_servers_is_hosted(self, members: Members) -> None:
+        """Its realms go to the hosted home servers, like any other next hop."""
+        snapshot = compiled(members)
+        assert snapshot.realms["boekenburg.test"].home_servers == ("hosted/0",)
+        assert snapshot.home_servers["hosted/0"].is_hosted
+
+    def test_own_home_servers_take_its_place_in_their_order(self, members: Members) -> None:
+        """A library's own servers stand in their order, with their secrets opened."""
+        with members.change() as change:
+            for name, position in (("second", 1), ("first", 0)):
+                home_servers.add_home_server(
+                    change,
+                    OPERATOR,
+                    "boekenburg",
+                    name=name,
+                    values=HomeServerValues("192.0.2.1", position=position),
+                    secret=f"the-secret-of-{name}-server",
+                )
+        snapshot = compiled(members)
+        assert snapshot.realms["boekenburg.test"].home_servers == ("boekenburg/first", "boekenburg/second")
+        assert snapshot.home_servers["boekenburg/first"].secret == b"the-secret-of-first-server"
+
+    def test_client_has_prefix_and_operator_name(self, members: Members) -> None:
+        """A client is what its row says; its Operator-Name is the library's first realm."""
+        with members.change() as change:
+            values = AccessPointValues(address="2001:db8::/64", guest_vlan=7, request_cui=True)
+            access_points.add_access_point(change, OPERATOR, "boekenburg", name="hal", values=values)
+        (client,) = compiled(members).clients
+        assert client.networks == (ip_network("2001:db8::/64"),)
+        assert (client.operator_name, client.guest_vlan, client.requests_cui) == ("boekenburg.test", 7, True)
+
+    @pytest.mark.parametrize(
+        ("roles", "is_active", "has_realm", "has_client"),
+        [
+            ((MemberRole.HOME,), True, True, False),
+            ((MemberRole.VISITED,), True, False, True),
+            ((MemberRole.HOME, MemberRole.VISITED), False, False, False),
+        ],
+    )
+    def test_roles_and_activity_decide(
+        self,
+        members: Members,
+        *,
+        roles: tuple[MemberRole, ...],
+        is_active: bool,
+        has_realm: bool,
+        has_client: bool,
+    ) -> None:
+        """A visited-only library has no patrons, a home-only one no clients, a suspended one neither."""
+        with members.change() as change:
+            values = AccessPointValues(address="192.0.2.7")
+            access_points.add_access_point(change, OPERATOR, "boekenburg", name="hal", values=values)
+            libraries.change_library(
+                change, OPERATOR, "boekenburg", name="B", roles=roles, operator_name="", is_active=is_active
+            )
+        snapshot = compiled(members)
+        assert ("boekenburg.test" in snapshot.realms) is has_realm
+        assert bool(snapshot.clients) is has_client
+
+    def test_node_without_hosted_servers_routes_the_others(self, members: Members) -> None:
+        """Realms of hosted libraries have nowhere to go there; that is no reason to refuse the rest."""
+        with members.registry.read() as session:
+            snapshot = compile_snapshot(session, members.sealer, ())
+        assert snapshot.realms["boekenburg.test"].home_servers == ()
+
+    def test_empty_registry_says_what_to_do(self, tmp_path: Path) -> None:
+        """Before `init` there is nothing to compile."""
+        store = Store(f"sqlite:///{tmp_path / 'empty.db'}")
+        store.migrate()
+        with store.read() as session, pytest.raises(NotFound, match="init"):
+            compile_snapshot(session, create_node_key(tmp_path / "key"), HOSTED)
+        store.close()
+
+    def test_home_snapshot_has_the_hosted_realms(self, members: Members) -> None:
+        """Only what is hosted, with the methods of its store."""
+        members.turn_mschapv2("leesstad", on=False)
+        with members.change() as change:
+            home_servers.add_home_server(
+                change, OPERATOR, "boekenburg", name="own", values=HomeServerValues("192.0.2.1")
+            )
+        home = compiled_home(members)
+        assert set(home.realms) == {"leesstad.test"}
+        assert home.realms["leesstad.test"].methods == (EapMethod.TTLS_PAP,)
+
+
+class TestValidate:
+    def test_each_fault_is_named(self, members: Members) -> None:
+        """Two clients of one prefix, a client without secret, a server that is not there, a rule that cannot be."""
+        snapshot = compiled(members)
+        network = (ip_network("192.0.2.0/24"),)
+        twin = Client("a/x", "a", "a.test", network, SharedSecret(b"s" * 16))
+        realm = replace(snapshot.realms["boekenburg.test"], home_servers=("gone/1",))
+        broken = replace(
+            snapshot,
+            clients=(twin, replace(twin, key="b/y"), replace(twin, key="c/z", networks=(), secret=None)),
+            realms={**snapshot.realms, realm.name: realm},
+            denied_realms=("a*b",),
+        )
+        reasons = "\n".join(validate_snapshot(broken))
+        for words in ("a/x, b/y", "c/z", "gone/1", "star"):
+            assert words in reasons
+        assert validate_snapshot(snapshot) == []
+
+
+class TestSaved:
+    def test_comes_back_as_it_was(self, members: Members, tmp_path: Path) -> None:
+        """Both kinds of snapshot are read as they were saved, from a file that only its owner reads."""
+        path = tmp_path / "snapshot.sealed"
+        save_snapshot(path, compiled(members), members.sealer)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert b"boekenburg" not in path.read_bytes()
+        assert load_snapshot(path, Snapshot, members.sealer) == compiled(members)
+        save_snapshot(path, compiled_home(members), members.sealer)
+        assert load_snapshot(path, HomeSnapshot, members.sealer) == compiled_home(members)
+
+    def test_damaged_or_foreign_file_is_none(self, members: Members, tmp_path: Path) -> None:
+        """What was cut, changed, sealed elsewhere, of the other kind, or never there is as if it were not there."""
+        path = tmp_path / "snapshot.sealed"
+        assert load_snapshot(path, Snapshot, members.sealer) is None
+        save_snapshot(path, compiled(members), members.sealer)
+        octets = path.read_bytes()
+        assert load_snapshot(path, HomeSnapshot, members.sealer) is None
+        assert load_snapshot(path, Snapshot, create_node_key(tmp_path / "other.key")) is None
+        for damaged in (octets[:-1], octets[:20], b"", octets[:-1] + bytes((octets[-1] ^ 1,))):
+            path.write_bytes(damaged)
+            assert load_snapshot(path, Snapshot, members.sealer) is None
+
+    def test_failed_save_leaves_the_earlier_one(self, members: Members, tmp_path: Path) -> None:
+        """A disk that refuses leaves the last good file, and no litter."""
+        folder = tmp_path / "run"
+        folder.mkdir()
+        path = folder / "snapshot.sealed"
+        save_snapshot(path, compiled(members), members.sealer)
+        with pytest.raises(OSError, match="directory"):
+            save_snapshot(folder / "none" / "snapshot.sealed", compiled(members), members.sealer)
+        assert [each.name for each in folder.iterdir()] == ["snapshot.sealed"]
+
+
+class TestAnnouncements:
+    def test_everybody_on_the_node_hears(self, tmp_path: Path) -> None:
+        """Each listener gets the revision; several are drained to the highest."""
+        listeners = [bind_announcements(tmp_path, name) for name in ("proxy-1", "home-1")]
+        assert announce(tmp_path, 7) == 2
+        assert announce(tmp_path, 8) == 2
+        assert [drain_announcements(each) for each in listeners] == [8, 8]
+        assert drain_announcements(listeners[0]) is None
+        for each in listeners:
+            close_announcements(each)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_dead_listeners_file_is_swept(self, tmp_path: Path) -> None:
+        """A process that was killed leaves a socket file; the next announcement removes it."""
+        listener = bind_announcements(tmp_path, "killed")
+        listener.close()
+        assert announce(tmp_path, 1) == 0
+        assert list(tmp_path.iterdir()) == []
+
+    def test_nonsense_is_not_a_revision(self, tmp_path: Path) -> None:
+        """Whoever may write to the socket can wake the process and no more."""
+        import socket  # noqa: PLC0415 - here only
+
+        listener = bind_announcements(tmp_path, "proxy-1")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+            stranger.sendto(b"-1; DROP", listener.getsockname())
+        assert drain_announcements(listener) is None
+        close_announcements(listener)
