@@ -131,23 +131,29 @@ _KINDS = (
 
 
 def _complete(path: str, method: str, operation: Json) -> None:
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] == "if-match":
+            parameter["required"] = True  # optional for the framework only, so that a missing one is 428 and not 422
     responses: Json = operation["responses"]
     responses.pop("422", None)
     for kind in _possible(path, method, operation):
         responses.setdefault(str(kind.status.value), {"$ref": f"#/components/responses/{kind.code}"})
+    _add_headers(path, operation)
     operation["responses"] = dict(sorted(responses.items()))
     if path in PUBLIC_PATHS:
         operation["security"] = []
     elif path in LOOPBACK_PATHS:
         operation["security"] = [{}, {"token": []}]
-    for parameter in operation.get("parameters", []):
-        if parameter["name"] == "if-match":
-            parameter["required"] = True  # optional for the framework only, so that a missing one is 428 and not 422
+    if method == "patch":
+        content = operation["requestBody"]["content"]
+        operation["requestBody"]["content"] = {MERGE_PATCH: content["application/json"], **content}
+
+
+def _add_headers(path: str, operation: Json) -> None:
+    responses: Json = operation["responses"]
     parameters = {parameter["name"] for parameter in operation.get("parameters", [])}
     if "if-none-match" in parameters:
-        responses = operation["responses"]
         responses["304"] = {"description": "You have this version already", "headers": _ETAG}
-        operation["responses"] = dict(sorted(responses.items()))
     if parameters & {"if-none-match", "if-match"} and "200" in responses:
         responses["200"]["headers"] = _ETAG
     if "cursor" in parameters:
@@ -155,13 +161,8 @@ def _complete(path: str, method: str, operation: Json) -> None:
             "Link": {"description": 'The next page, rel="next" (RFC 8288)', "schema": {"type": "string"}}
         }
     if "201" in responses:
-        responses["201"]["headers"] = {
-            "Location": {"description": "Where the new thing is", "schema": {"type": "string"}},
-            **(_ETAG if "certificates" not in path else {}),
-        }
-    if method == "patch":
-        content = operation["requestBody"]["content"]
-        operation["requestBody"]["content"] = {MERGE_PATCH: content["application/json"], **content}
+        location = {"Location": {"description": "Where the new thing is", "schema": {"type": "string"}}}
+        responses["201"]["headers"] = location if "certificates" in path else location | _ETAG
 
 
 def _possible(path: str, method: str, operation: Json) -> Iterator[Kind]:

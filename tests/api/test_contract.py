@@ -1,5 +1,8 @@
 """The running application held against its own OpenAPI document, with requests that nobody thought of."""
 
+# pyright: basic
+# schemathesis leaves half of its own types out.
+
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -62,7 +65,7 @@ def a_served_federation(pristine: Path, tmp_path_factory: pytest.TempPathFactory
     database=None,
     deadline=None,
     phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 def test_answers_are_as_documented(case: Case, served: LibraryFederation) -> None:
     """Whatever is asked: no server error, a documented status, media type, body and headers, bad input refused."""

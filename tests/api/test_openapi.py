@@ -20,10 +20,8 @@ OPERATIONS = list(operations_of(DOCUMENT))
 
 
 def references(value: Any) -> set[str]:  # Any: JSON of many shapes
-    if isinstance(value, dict):
-        own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set[str]()
-        return own.union(*(references(each) for each in value.values()))
-    return set[str]().union(*(references(each) for each in value)) if isinstance(value, list) else set[str]()
+    """Every reference in a part of the document."""
+    return set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(value)))
 
 
 class TestCommitted:

@@ -22,7 +22,7 @@ class TestWithoutToken:
     @pytest.mark.parametrize(("method", "path"), CLOSED)
     @pytest.mark.parametrize("address", ["192.0.2.99", "127.0.0.1"])
     def test_every_path_is_closed(self, federation: LibraryFederation, method: str, path: str, address: str) -> None:
-        """Without a token every path but the listed ones answers 401 with a challenge, on loopback too (RFC 6750 §3)."""
+        """Without a token all paths but the listed ones answer 401 with a challenge, on loopback too (RFC 6750 §3)."""
         answer = federation.client(None, address=address).request(method, fill(path))
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
