@@ -4,6 +4,7 @@ A request's name is judged as octets and forwarded unchanged; only the look-up u
 those of RFC 7542 and of the filters that roaming federations ask their members to apply before a request leaves.
 """
 
+import unicodedata
 from typing import NamedTuple
 
 from federation.errors import InvalidRealm
@@ -29,9 +30,8 @@ class UserName(NamedTuple):
 def parse_user_name(octets: bytes) -> UserName | RefusalReason:
     """Return the parts of a User-Name, or why it may not travel (RFC 7542 §2.2).
 
-    A realm has two labels or more of lower- or upper-case letters, digits and inner hyphens. An upper-case realm is
-    looked up in lower case. A U-label is not accepted on the wire: supplicants send A-labels, and a look-alike must not
-    become somebody's realm.
+    A realm has two labels or more of letters, digits and inner hyphens. It is looked up in lower case and in A-labels
+    (§2.5); a look-alike, such as one in full-width letters, does not become somebody's realm.
     """
     user, at, domain = octets.rpartition(b"@")
     if not at or not domain:
@@ -42,8 +42,8 @@ def parse_user_name(octets: bytes) -> UserName | RefusalReason:
         return RefusalReason.NAME_SYNTAX
     if not user:
         return RefusalReason.USER_MISSING
-    realm = domain.translate(_LOWER)
-    if not is_realm(realm):
+    realm = domain.translate(_LOWER) if domain.isascii() else _find_a_labels(domain.decode("utf-8"))
+    if realm is None or not is_realm(realm):
         return RefusalReason.REALM_SYNTAX
     return UserName(user, realm.decode("ascii"))
 
@@ -91,11 +91,11 @@ def normalise_realm(text: str) -> str:
     """
     if "*" in text:
         raise InvalidRealm(f"{text!r} is a wildcard; name each realm, or turn on its sub-realms", field="realm")
-    try:
-        realm = text.encode("ascii") if text.isascii() else text.encode("idna")
-    except UnicodeError:
-        raise InvalidRealm(f"{text!r} can not be written as a domain name", field="realm") from None
-    realm = realm.translate(_LOWER)
+    realm = _find_a_labels(text)
+    if realm is None:
+        raise InvalidRealm(
+            f"{text!r} can not be written as a domain name without doubt; use A-labels (xn--…)", field="realm"
+        )
     if not is_realm(realm):
         raise InvalidRealm(
             f"{text!r} is no realm: it needs two labels or more of letters, digits and inner hyphens, such as "
@@ -103,3 +103,20 @@ def normalise_realm(text: str) -> str:
             field="realm",
         )
     return realm.decode("ascii")
+
+
+def _find_a_labels(text: str) -> bytes | None:
+    """The text in lower-case A-labels; None where that would say something else.
+
+    Python's codec is the older IDNA (RFC 3490), which writes a sharp s as "ss" and full-width letters as plain ones:
+    another name than the one that was meant. A name that does not come back as it was is none.
+    """
+    if text.isascii():
+        return text.encode("ascii").translate(_LOWER)
+    try:
+        if len(text) <= MAX_NAME_OCTETS and unicodedata.is_normalized("NFKC", text):
+            realm = text.encode("idna").translate(_LOWER)
+            return realm if realm.decode("idna") == text.lower() else None
+    except UnicodeError:
+        pass
+    return None
