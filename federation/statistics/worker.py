@@ -1,4 +1,4 @@
-"""The life of a process of the service: its roles start, say each second how they are, and drain when a signal comes."""
+"""The life of a process of the service: its roles start, say each second how they are, and drain at a signal."""
 
 import asyncio
 import signal
@@ -51,6 +51,7 @@ async def live(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # for the supervisor; it must not end a role that stands alone
     reports = {name: ReportFile(run_directory, *split_name(name)) for name in roles}
     for role in roles.values():
         await role.start()

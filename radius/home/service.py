@@ -49,6 +49,8 @@ REJECT_DELAY_SECONDS: Final = 1.0
 REJECT_JITTER_SECONDS: Final = 0.2
 MAX_DELAYED: Final = 5_000  # beyond it a refusal goes out at once: memory is worth more than the delay
 EXPIRY_SECONDS: Final = 1.0
+QUIET_SECONDS: Final = 60.0
+MAX_QUIET: Final = 4_096  # pairs of peer and reason; forged addresses start the table anew
 OFFERED: Final = frozenset((EapMethod.TTLS_PAP, EapMethod.TTLS_MSCHAPV2, EapMethod.PEAP_MSCHAPV2))
 EAP_FAILURE: Final = 4  # RFC 3748 §4.2
 _PSEUDONYM_CHARACTERS: Final = 12
@@ -105,6 +107,7 @@ class HomeService:
         self._refusals: Counter[str] = Counter()
         self._answers: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
+        self._quiet_until: dict[tuple[str, str], float] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -392,8 +395,15 @@ class HomeService:
             _log.debug("answer_not_sent", extra={"peer": address[0], "error": error.strerror})
 
     def _drop(self, reason: DropReason, peer: str) -> None:
+        """Count it; one line a minute for each peer and reason, so that a flood does not become a flood of lines."""
         self._drops[reason] += 1
-        _log.debug("packet_dropped", extra={"peer": peer, "reason": reason})
+        now = monotonic()
+        if reason is DropReason.DUPLICATE_PENDING or now < self._quiet_until.get((peer, reason), 0.0):
+            return
+        if len(self._quiet_until) >= MAX_QUIET:
+            self._quiet_until.clear()
+        self._quiet_until[peer, reason] = now + QUIET_SECONDS
+        _log.warning("packet_dropped", extra={"peer": peer, "reason": reason})
 
     def _log_end(
         self,

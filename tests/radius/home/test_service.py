@@ -312,6 +312,14 @@ class TestPackets:
         assert home.received.empty()
         assert home.service.counters()["sessions"] == 0
 
+    async def test_flood_is_one_line_in_the_log(self, start: Start, caplog: pytest.LogCaptureFixture) -> None:
+        """Dropped packets of one peer and reason make one line a minute, however many they are."""
+        home = await start()
+        for _ in range(50):
+            home.send(bytes(19))
+        await home.counted("drops", "too_short")
+        assert len([record for record in caplog.records if record.message == "packet_dropped"]) == 1
+
     async def test_forged_repeat_does_not_spoil_the_answer(self, start: Start) -> None:
         """A forged packet with the identifier of a real one changes nothing for it."""
         home = await start()

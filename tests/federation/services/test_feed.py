@@ -1,0 +1,175 @@
+import asyncio
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from federation.model import Actor, Role
+from federation.services.feed import (
+    SnapshotFeed,
+    build_hosted,
+    compile_for_home,
+    compile_for_proxy,
+    find_client_secret,
+    hosted_secret,
+)
+from federation.services.initialisation import initialise
+from federation.services.registry import Registry
+from federation.services.renewal import Renewals
+from federation.snapshot import Client, Federation, HomeSnapshot, SharedSecret, Snapshot
+from federation.store.announcements import announce
+from federation.store.saved import save_snapshot
+from federation.store.session import Store
+from federation.trust.keystore import NodeKey, Sealer, load_sealer
+from tests.support.processes import wait_until
+
+ACTOR = Actor("somebody (local)", Role.OPERATOR)
+HOMES = (("127.0.0.1", 18120), ("127.0.0.1", 18121))
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """A registry as `init` leaves it."""
+    store = Store(f"sqlite:///{tmp_path}/biebroam.db")
+    initialise(store, tmp_path / "node.key", ACTOR, name="test", country="NL", eap_server_name="login.test.example")
+
+    def tell(revision: int) -> None:
+        announce(tmp_path, revision)
+
+    return Registry(store, load_sealer(tmp_path / "node.key"), tell)
+
+
+class Service:
+    """Takes snapshots as a proxy does."""
+
+    def __init__(self) -> None:
+        self.swapped: list[int] = []
+        self.refuses = False
+        self.changed = asyncio.Event()
+
+    def swap(self, snapshot: Snapshot) -> None:
+        if self.refuses:
+            raise ValueError("the certificate can not be used")
+        self.swapped.append(snapshot.revision)
+        self.changed.set()
+
+
+def feed_for(registry: Registry, folder: Path, service: Service) -> SnapshotFeed[Snapshot]:
+    return SnapshotFeed(
+        Snapshot,
+        name="proxy-0",
+        store_url=f"sqlite:///{folder}/biebroam.db",
+        run_directory=folder,
+        saved_path=folder / "snapshot.sealed",
+        sealer=registry.sealer,
+        swap=service.swap,
+        compile_newest=lambda session: compile_for_proxy(session, registry.sealer, HOMES),
+        saves=True,
+    )
+
+
+def change(registry: Registry) -> None:
+    with registry.change(ACTOR) as changing:
+        changing.record("test.touch", "test")
+
+
+class TestFeed:
+    async def test_start_brings_the_newest(self, registry: Registry, tmp_path: Path) -> None:
+        """When `start` returns, what the registry says is in force."""
+        service = Service()
+        feed = feed_for(registry, tmp_path, service)
+        feed.load_saved()
+        await feed.start()
+        assert (feed.revision, service.swapped) == (1, [1])
+        await feed.stop()
+
+    async def test_change_is_in_force_within_a_tenth_of_a_second(self, registry: Registry, tmp_path: Path) -> None:
+        """From the commit to the swap in the loop: of five changes the quickest keeps the promise."""
+        service = Service()
+        feed = feed_for(registry, tmp_path, service)
+        await feed.start()
+        loop = asyncio.get_running_loop()
+        times: list[float] = []
+        for _ in range(5):
+            service.changed.clear()
+            await asyncio.to_thread(change, registry)
+            began = loop.time()
+            async with asyncio.timeout(3):
+                await service.changed.wait()
+            times.append(loop.time() - began)
+        assert min(times) < 0.1
+        assert sorted(times)[2] < 0.6
+        await feed.stop()
+
+    async def test_saved_snapshot_is_in_force_without_a_database(self, registry: Registry, tmp_path: Path) -> None:
+        """With the database away a service works from what was saved, and says that the registry is not read."""
+        federation = Federation("test", "NL", "login.test.example")
+        save_snapshot(tmp_path / "snapshot.sealed", Snapshot(9, federation), registry.sealer)
+        registry.store.close()
+        (tmp_path / "biebroam.db").unlink()
+        (tmp_path / "biebroam.db").mkdir()
+        service = Service()
+        feed = feed_for(registry, tmp_path, service)
+        feed.load_saved()
+        assert service.swapped == [9]
+        await feed.start()
+        assert feed.revision == 9
+        await feed.stop()
+
+    async def test_snapshot_that_the_service_refuses_is_told(self, registry: Registry, tmp_path: Path) -> None:
+        """What can not be put in force leaves the one before, and its reason can be read."""
+        service = Service()
+        feed = feed_for(registry, tmp_path, service)
+        await feed.start()
+        service.refuses = True
+        await asyncio.to_thread(change, registry)
+        await asyncio.to_thread(wait_until, lambda: bool(feed.refused), "the refusal", 3)
+        assert feed.refused == ("the certificate can not be used",)
+        assert feed.revision == 1
+        await feed.stop()
+
+
+class TestSnapshots:
+    def test_hosted_home_servers_share_a_secret_that_is_kept_nowhere(self) -> None:
+        """Proxies and home servers of one node derive the same secret; another node's is another."""
+        sealer, other = Sealer([NodeKey.generate()]), Sealer([NodeKey.generate()])
+        hosted = build_hosted(HOMES, sealer)
+        assert [server.key for server in hosted] == ["hosted/0", "hosted/1"]
+        assert {server.secret for server in hosted} == {hosted_secret(sealer)}
+        assert hosted_secret(sealer) != hosted_secret(other)
+
+    def test_home_snapshot_has_the_certificate(self, registry: Registry) -> None:
+        """The home server's snapshot has the certificate that `init` made, with its key."""
+        with registry.read() as session:
+            snapshot = compile_for_home(session, registry.sealer)
+        assert isinstance(snapshot, HomeSnapshot)
+        assert b"BEGIN CERTIFICATE" in snapshot.credentials.certificate_chain_pem
+        assert b"PRIVATE KEY" in snapshot.credentials.private_key_pem
+
+    def test_secret_of_the_longest_prefix_is_found(self) -> None:
+        """A probe from an address uses the secret that the proxy will expect from it."""
+        federation = Federation("test", "NL", "login.test.example")
+        clients = tuple(
+            Client(network, "west", "west.example", (ip_network(network),), SharedSecret(network.encode()))
+            for network in ("127.0.0.0/8", "127.0.0.1/32", "192.0.2.0/24")
+        )
+        snapshot = Snapshot(1, federation, clients)
+        assert find_client_secret(snapshot, "127.0.0.1") == b"127.0.0.1/32"
+        assert find_client_secret(snapshot, "127.0.0.2") == b"127.0.0.0/8"
+        assert find_client_secret(snapshot, "198.51.100.1") is None
+
+
+class TestRenewals:
+    def test_nothing_is_due_after_init(self, registry: Registry) -> None:
+        """A fresh federation needs no renewal, and looking changes nothing."""
+        assert Renewals(registry).renew() == 0
+        with registry.read() as session:
+            assert compile_for_proxy(session, registry.sealer, HOMES).revision == 1
+
+    async def test_looks_in_the_background(self, registry: Registry) -> None:
+        """It starts, looks, and ends without having been asked."""
+        renewals = Renewals(registry)
+        await renewals.start()
+        await asyncio.sleep(0)
+        await renewals.drain()
+        assert renewals.counters() == {"renewals": 0}
