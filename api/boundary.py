@@ -22,6 +22,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
 }
+_PATRONS = "/patrons/"
 DEFAULT_CACHE_CONTROL = "no-store"  # answers hold addresses and names; a route that may be cached says so itself
 
 
@@ -55,7 +56,7 @@ class Boundary:
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception:
-            _log.exception("api_request_failed", extra={"request_id": request_id, "path": scope["path"]})
+            _log.exception("api_request_failed", extra={"request_id": request_id, "path": redact_path(scope["path"])})
             if status:  # the answer has begun: all that is left is to break the connection off
                 raise
             answer = build_problem(INTERNAL, "the request id names it in the log", request_id=request_id)
@@ -65,10 +66,16 @@ class Boundary:
             extra={
                 "request_id": request_id,
                 "method": scope["method"],
-                "path": scope["path"],
+                "path": redact_path(scope["path"]),
                 "status": status,
                 "milliseconds": round((time.monotonic() - started_at) * 1000, 1),
                 "client": (scope.get("client") or ("",))[0],
                 "actor": scope["state"].get("actor_name", ""),
             },
         )
+
+
+def redact_path(path: str) -> str:
+    """The path as a log may have it: a patron's name is a person's."""
+    before, marker, name = path.partition(_PATRONS)
+    return f"{before}{marker}…" if name and name != "import" else path

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/probes", tags=["diagnosis"])
 MAX_PROBES = 4  # at once: each holds a thread for as long as its login takes
 MAX_SECONDS = 60.0  # a server that answers each round just in time must not hold one for ten minutes
 
-_free = BoundedSemaphore(MAX_PROBES)
+free_places = BoundedSemaphore(MAX_PROBES)
 
 
 @router.post("")
@@ -45,7 +45,7 @@ def probe_login(body: ProbeRequest, registry: Source, ports: Outside, actor: Any
         method=body.method,
         outer_identity=body.outer_identity,
     )
-    if not _free.acquire(blocking=False):
+    if not free_places.acquire(blocking=False):
         raise Unavailable("other probes are running; try again in a moment")
     try:
         return ProbeView.show(asyncio.run(_log_in(order)))  # in a thread of the pool, which has no event loop
@@ -54,7 +54,7 @@ def probe_login(body: ProbeRequest, registry: Source, ports: Outside, actor: Any
     except OSError as error:
         raise InvalidInput(f"there is no way to {target.host}: {error.strerror}", field="/server/host") from None
     finally:
-        _free.release()
+        free_places.release()
 
 
 async def _log_in(order: LoginRequest) -> LoginResult:

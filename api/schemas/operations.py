@@ -35,7 +35,7 @@ class WorkerView(Schema):
     role: str
     number: int
     pid: int
-    revision: Annotated[int, Field(description="Of the snapshot that it works with")]
+    revision: Annotated[int, Field(description="Of the snapshot that it works with; 0: none, or its role needs none")]
     reported_at: datetime
     is_fresh: Annotated[bool, Field(description="It reported within the last seconds")]
     refused: Annotated[list[str], Field(description="Why it keeps its snapshot instead of a newer one")]

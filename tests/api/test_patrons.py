@@ -70,6 +70,18 @@ class TestLife:
             assert east.get(made.headers["Location"]).json()["user"] == made.json()["user"]
 
 
+class TestPrivacy:
+    def test_log_names_nobody(self, east: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+        """The line of a request about a patron does not say about whom."""
+        with caplog.at_level("DEBUG"):
+            path = east.post(PATRONS, json={"name": "anna", "password": PASSWORD}).headers["Location"]
+            east.get(path)
+            east.delete(path, headers=ANY_VERSION)
+        ours = [vars(record) for record in caplog.records if record.name.startswith("api")]
+        assert [fields["path"] for fields in ours] == [PATRONS, f"{PATRONS}/…", f"{PATRONS}/…"]
+        assert "anna" not in repr(ours)
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("body", "pointer"),
