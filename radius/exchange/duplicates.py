@@ -162,12 +162,11 @@ class Duplicates:
                     self._drop(key, entry)
 
     def _evict_answered(self) -> bool:
-        while self._answered:
-            key, entry = self._answered.popleft()
-            if self._entries.get(key) is entry:
-                self._drop(key, entry)
-                return True
-        return False
+        """Give up the oldest answer; `_expire` has just taken the shadows before it."""
+        if not self._answered:
+            return False
+        self._drop(*self._answered.popleft())
+        return True
 
     def _is_live(self, key: Key, entry: _Entry, *, is_pending: bool) -> bool:
         return self._entries.get(key) is entry and (entry.answer is None) == is_pending

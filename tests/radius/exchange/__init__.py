@@ -1,0 +1,1 @@
+"""Tests of what is remembered between a request and its answer."""

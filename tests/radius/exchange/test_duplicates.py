@@ -1,0 +1,219 @@
+"""Repeats are answered with the same octets, once."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radius.exchange.duplicates import (
+    PENDING_SECONDS,
+    SLACK_SECONDS,
+    WINDOW_SECONDS,
+    Duplicates,
+    Seen,
+)
+
+KEY = (("192.0.2.1", 50000), b"\x01\x07")
+FIRST, SECOND = b"a" * 16, b"b" * 16
+
+
+class TestReceive:
+    def test_first_request_is_new_and_then_pending(self) -> None:
+        """A repeat of a request that is being answered is not forwarded again (RFC 5080 §2.2.2)."""
+        table = Duplicates()
+        assert table.receive(KEY, FIRST, "ap", 0.0) is Seen.NEW
+        assert table.receive(KEY, FIRST, "ap", 1.0) is Seen.PENDING
+        assert table.is_pending(KEY, FIRST)
+
+    def test_repeat_after_the_answer_gets_the_same_octets(self) -> None:
+        """The answer is kept octet for octet, for all of its window."""
+        table = Duplicates()
+        table.receive(KEY, FIRST, "ap", 0.0)
+        assert table.answer(KEY, FIRST, b"answer", 1.0)
+        assert table.receive(KEY, FIRST, "ap", 1.0 + WINDOW_SECONDS - 0.01) == b"answer"
+        assert not table.is_pending(KEY, FIRST)
+
+    def test_repeat_after_the_window_is_new(self) -> None:
+        """An answer is forgotten after its window, whether or not the timer ran."""
+        table = Duplicates()
+        table.receive(KEY, FIRST, "ap", 0.0)
+        table.answer(KEY, FIRST, b"answer", 1.0)
+        assert table.receive(KEY, FIRST, "ap", 1.0 + WINDOW_SECONDS) is Seen.NEW
+
+    def test_other_authenticator_replaces_the_request(self) -> None:
+        """The same key with another authenticator is another request: the client has moved on (RFC 5080 §2.2.2)."""
+        table = Duplicates()
+        table.receive(KEY, FIRST, "ap", 0.0)
+        assert table.receive(KEY, SECOND, "ap", 1.0) is Seen.NEW
+        assert not table.is_pending(KEY, FIRST)
+        assert not table.answer(KEY, FIRST, b"too late", 2.0)
+        assert table.pending_of("ap") == 1
+
+    def test_other_keys_are_other_requests(self) -> None:
+        """Source port, code and identifier tell requests apart."""
+        table = Duplicates()
+        for key in (KEY, (("192.0.2.1", 50001), b"\x01\x07"), (("192.0.2.1", 50000), b"\x04\x07")):
+            assert table.receive(key, FIRST, "ap", 0.0) is Seen.NEW
+        assert len(table) == 3
+
+
+class TestAnswer:
+    def test_second_answer_does_not_replace_the_first(self) -> None:
+        """Only one answer is ever given to a request."""
+        table = Duplicates()
+        table.receive(KEY, FIRST, "ap", 0.0)
+        table.answer(KEY, FIRST, b"first", 0.5)
+        assert not table.answer(KEY, FIRST, b"second", 0.6)
+        assert table.receive(KEY, FIRST, "ap", 1.0) == b"first"
+
+    def test_answer_to_an_unknown_request_is_not_kept(self) -> None:
+        """Nobody waits for it."""
+        assert not Duplicates().answer(KEY, FIRST, b"answer", 0.0)
+
+    def test_forgotten_request_is_new_again(self) -> None:
+        """A request that was dropped may be tried again with the same octets."""
+        table = Duplicates()
+        table.receive(KEY, FIRST, "ap", 0.0)
+        table.forget(KEY, FIRST)
+        assert len(table) == 0
+        assert table.receive(KEY, FIRST, "ap", 0.1) is Seen.NEW
+
+    def test_answered_request_is_not_forgotten(self) -> None:
+        """`forget` is for pending requests, and for the right authenticator."""
+        table = Duplicates()
+        table.receive(KEY, FIRST, "ap", 0.0)
+        table.forget(KEY, SECOND)
+        table.answer(KEY, FIRST, b"answer", 0.0)
+        table.forget(KEY, FIRST)
+        assert table.receive(KEY, FIRST, "ap", 0.1) == b"answer"
+
+
+class TestBounds:
+    def test_one_source_may_not_fill_the_table(self) -> None:
+        """Beyond its share a client's requests are refused, and others' are not."""
+        table = Duplicates(max_pending_per_source=2)
+        for number in range(2):
+            table.receive(number, FIRST, "greedy", 0.0)
+        assert table.receive(2, FIRST, "greedy", 0.0) is Seen.FULL
+        assert table.receive(3, FIRST, "modest", 0.0) is Seen.NEW
+
+    def test_share_is_free_again_after_answers(self) -> None:
+        """Only pending requests count against a client."""
+        table = Duplicates(max_pending_per_source=1)
+        table.receive(0, FIRST, "ap", 0.0)
+        table.answer(0, FIRST, b"answer", 0.0)
+        assert table.receive(1, FIRST, "ap", 0.0) is Seen.NEW
+
+    def test_full_table_gives_up_the_oldest_answer(self) -> None:
+        """Pending requests are never pushed out: their answers would be lost."""
+        table = Duplicates(max_entries=3)
+        table.receive("pending", FIRST, "a", 0.0)
+        for number in range(2):
+            table.receive(number, FIRST, "b", 0.0)
+            table.answer(number, FIRST, b"answer", 0.0)
+        assert table.receive("new", FIRST, "c", 1.0) is Seen.NEW
+        assert table.is_pending("pending", FIRST)
+        assert table.receive(1, FIRST, "b", 1.0) == b"answer"
+        assert len(table) == 3
+
+    def test_table_full_of_pending_requests_takes_no_more(self) -> None:
+        """When nothing can be given up the new request is refused."""
+        table = Duplicates(max_entries=2)
+        for number in range(2):
+            table.receive(number, FIRST, str(number), 0.0)
+        assert table.receive(2, FIRST, "2", 1.0) is Seen.FULL
+
+    def test_full_table_first_forgets_what_is_too_old(self) -> None:
+        """What has outlived its window makes room before anything else does."""
+        table = Duplicates(max_entries=1)
+        table.receive(0, FIRST, "a", 0.0)
+        table.answer(0, FIRST, b"answer", 0.0)
+        assert table.receive(1, FIRST, "a", WINDOW_SECONDS + 1) is Seen.NEW
+
+    def test_shadow_of_a_replaced_answer_is_skipped(self) -> None:
+        """An answer that was replaced already is not given up a second time."""
+        table = Duplicates(max_entries=2)
+        table.receive(0, FIRST, "a", 0.0)
+        table.answer(0, FIRST, b"answer", 0.0)
+        table.receive(0, SECOND, "a", 0.0)
+        table.receive(1, FIRST, "a", 0.0)
+        assert table.receive(2, FIRST, "a", 0.0) is Seen.FULL
+
+    def test_reused_keys_leave_nothing_behind(self) -> None:
+        """A client that uses its 256 identifiers again and again costs the memory of 256 requests."""
+        table = Duplicates()
+        table.receive("waits", FIRST, "slow", 0.0)
+        for number in range(20_000):
+            authenticator = number.to_bytes(16)
+            table.receive(number % 256, authenticator, "ap", 0.0)
+            table.answer(number % 256, authenticator, b"answer", 0.0)
+        assert len(table) == 257
+        queued = len(table._pending) + len(table._answered)  # pyright: ignore[reportPrivateUsage] - memory is no answer
+        assert queued < 2_000
+
+
+class TestTimer:
+    def test_empty_table_needs_no_timer(self) -> None:
+        """Nothing is to be forgotten."""
+        assert Duplicates().next_timer() is None
+
+    def test_pending_request_has_a_hard_lifetime(self) -> None:
+        """A request that nobody settles is forgotten all the same."""
+        table = Duplicates()
+        table.receive(KEY, FIRST, "ap", 0.0)
+        assert table.next_timer() == PENDING_SECONDS + SLACK_SECONDS
+        table.on_timer(PENDING_SECONDS)
+        assert len(table) == 0
+        assert table.pending_of("ap") == 0
+
+    def test_answers_are_forgotten_in_their_time(self) -> None:
+        """The timer takes what is too old and leaves the rest."""
+        table = Duplicates()
+        for number in range(3):
+            table.receive(number, FIRST, "ap", 0.0)
+            table.answer(number, FIRST, b"answer", float(number))
+        table.on_timer(WINDOW_SECONDS + 1)
+        assert len(table) == 1
+        assert table.next_timer() == WINDOW_SECONDS + 2 + SLACK_SECONDS
+
+
+class TestModel:
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from("rafct"), st.integers(0, 3), st.sampled_from([FIRST, SECOND]), st.integers(0, 7)),
+            max_size=60,
+        )
+    )
+    def test_table_behaves_as_a_plain_dictionary(self, steps: list[tuple[str, int, bytes, int]]) -> None:
+        """Whatever the order of events, the table knows what a naive one knows."""
+        table = Duplicates()
+        naive: dict[int, tuple[bytes, bytes | None, float]] = {}
+        now = 0.0
+        for step, key, authenticator, seconds in steps:
+            now += seconds
+            known = naive.get(key)
+            if known is not None and now >= known[2]:
+                known = None
+                naive.pop(key)
+            is_same = known is not None and known[0] == authenticator
+            if step == "r":
+                expected: object = Seen.NEW
+                if known is not None and is_same:
+                    expected = Seen.PENDING if known[1] is None else known[1]
+                else:
+                    naive[key] = (authenticator, None, now + PENDING_SECONDS)
+                assert table.receive(key, authenticator, "ap", now) == expected
+            elif step == "a":
+                table.on_timer(now)
+                assert table.answer(key, authenticator, b"%d" % key, now) == bool(
+                    known is not None and is_same and known[1] is None
+                )
+                if known is not None and is_same and known[1] is None:
+                    naive[key] = (authenticator, b"%d" % key, now + WINDOW_SECONDS)
+            elif step == "f":
+                table.forget(key, authenticator)
+                if known is not None and is_same and known[1] is None:
+                    naive.pop(key)
+            elif step == "t":
+                table.on_timer(now)
+        table.on_timer(now)
+        assert len(table) == sum(1 for _, _, expires_at in naive.values() if expires_at > now)
+        assert table.pending_of("ap") == sum(1 for _, answer, at in naive.values() if answer is None and at > now)

@@ -1,0 +1,128 @@
+"""Identifiers go round over all source ports, and the wall of 256 is none."""
+
+from radius.exchange.identifiers import IDENTIFIERS_PER_FLOW, Identifiers, Slot
+
+
+def fill(identifiers: Identifiers[str, int], count: int) -> list[Slot[str, int]]:
+    slots = [identifiers.take(number) for number in range(count)]
+    assert all(slot is not None for slot in slots)
+    return [slot for slot in slots if slot is not None]
+
+
+class TestTake:
+    def test_without_a_flow_there_is_none(self) -> None:
+        """A hop that was never asked has no source port yet."""
+        identifiers: Identifiers[str, int] = Identifiers(2)
+        assert identifiers.take(1) is None
+        assert identifiers.may_grow
+
+    def test_identifier_0_is_never_given(self) -> None:
+        """0 is kept for Status-Server, which must not wait for an identifier."""
+        identifiers: Identifiers[str, int] = Identifiers(1)
+        identifiers.add_flow("a")
+        given = [slot.identifier for slot in fill(identifiers, IDENTIFIERS_PER_FLOW)]
+        assert given == list(range(1, 256))
+        assert identifiers.take(0) is None
+        assert not identifiers.may_grow
+
+    def test_another_flow_gives_255_more(self) -> None:
+        """257 requests and more can be outstanding to one hop."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        fill(identifiers, 255)
+        identifiers.add_flow("b")
+        slots = fill(identifiers, 255)
+        assert {slot.flow for slot in slots} == {"b"}
+        assert identifiers.outstanding == 510
+        assert identifiers.flows == ("a", "b")
+
+    def test_released_identifier_comes_again_last(self) -> None:
+        """An identifier is used again as late as can be (RFC 5080 §2.2.1)."""
+        identifiers: Identifiers[str, int] = Identifiers(1)
+        identifiers.add_flow("a")
+        first = fill(identifiers, 1)[0]
+        identifiers.release(first)
+        rest = fill(identifiers, 254)
+        assert first not in rest
+        assert identifiers.take(0) is first
+
+
+class TestFind:
+    def test_answer_finds_what_waits_on_its_flow(self) -> None:
+        """An answer counts on the source port that was asked from, and nowhere else."""
+        identifiers: Identifiers[str, int] = Identifiers(2)
+        identifiers.add_flow("a")
+        identifiers.add_flow("b")
+        slot = identifiers.take(42)
+        assert slot is not None
+        assert identifiers.find("a", slot.identifier) is slot
+        assert identifiers.find("b", slot.identifier) is None
+        assert identifiers.find("c", slot.identifier) is None
+        assert identifiers.find("a", 0) is None
+
+    def test_released_identifier_waits_for_nothing(self) -> None:
+        """A second answer to the same request matches nothing."""
+        identifiers: Identifiers[str, int] = Identifiers(1)
+        identifiers.add_flow("a")
+        slot = fill(identifiers, 1)[0]
+        identifiers.release(slot)
+        assert identifiers.find("a", slot.identifier) is None
+        assert identifiers.find_late("a", slot.identifier) is None
+
+    def test_what_was_given_up_is_known_until_the_identifier_is_used_again(self) -> None:
+        """A late answer can be told from a forged one."""
+        identifiers: Identifiers[str, int] = Identifiers(1)
+        identifiers.add_flow("a")
+        slot = identifiers.take(42)
+        assert slot is not None
+        identifiers.give_up(slot)
+        assert identifiers.find("a", slot.identifier) is None
+        assert identifiers.find_late("a", slot.identifier) == 42
+        fill(identifiers, 255)
+        assert identifiers.find_late("a", slot.identifier) is None
+        assert identifiers.find_late("a", 0) is None
+        assert identifiers.find_late("b", 1) is None
+
+
+class TestShrink:
+    def test_idle_flow_is_given_back(self) -> None:
+        """The source ports of a burst are not kept, but the first is."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        for flow in "abc":
+            identifiers.add_flow(flow)
+        assert identifiers.shrink() == "c"
+        assert identifiers.shrink() == "b"
+        assert identifiers.shrink() is None
+        assert identifiers.flows == ("a",)
+        assert len(fill(identifiers, 255)) == 255
+
+    def test_flow_with_something_outstanding_stays(self) -> None:
+        """An answer that is on its way finds its port open."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        slots = fill(identifiers, 255)
+        identifiers.add_flow("b")
+        fill(identifiers, 1)
+        for slot in slots:
+            identifiers.release(slot)
+        assert identifiers.shrink() is None
+
+    def test_busy_flows_all_stay(self) -> None:
+        """Where the others would be more than half full nothing is given back."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        fill(identifiers, 200)
+        identifiers.add_flow("b")
+        assert identifiers.shrink() is None
+
+
+class TestRemoveFlow:
+    def test_what_waited_on_it_is_returned(self) -> None:
+        """Nothing that waits is lost without a word."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        identifiers.add_flow("b")
+        fill(identifiers, 3)
+        assert identifiers.remove_flow("a") == [0, 1, 2]
+        assert identifiers.flows == ("b",)
+        assert {slot.flow for slot in fill(identifiers, 255)} == {"b"}

@@ -1,0 +1,53 @@
+"""Deadlines come out in time and in order, and leave when they are taken back."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radius.exchange.schedule import BUCKETS_PER_SECOND, Schedule
+
+
+class TestSchedule:
+    def test_nothing_scheduled_needs_no_timer(self) -> None:
+        """An empty schedule sleeps."""
+        schedule: Schedule[str] = Schedule()
+        assert schedule.next_timer() is None
+        assert schedule.take_due(1e9) == []
+
+    def test_item_comes_out_after_its_time_and_once(self) -> None:
+        """Never early, and at most one bucket late."""
+        schedule: Schedule[str] = Schedule()
+        schedule.add("a", 1.0)
+        due = schedule.next_timer()
+        assert due is not None
+        assert 1.0 < due <= 1.0 + 1.01 / BUCKETS_PER_SECOND
+        assert schedule.take_due(1.0) == []
+        assert schedule.take_due(due) == ["a"]
+        assert schedule.take_due(due) == []
+
+    def test_items_of_one_time_share_a_bucket(self) -> None:
+        """Ten thousand deadlines of one moment are one entry for the timer, in the order they came."""
+        schedule: Schedule[int] = Schedule()
+        for number in range(10_000):
+            schedule.add(number, 2.0)
+        assert schedule.take_due(2.1) == list(range(10_000))
+
+    def test_removed_item_does_not_come_out(self) -> None:
+        """What is answered is let go at once; to remove it again is harmless."""
+        schedule: Schedule[str] = Schedule()
+        place = schedule.add("a", 1.0)
+        schedule.add("b", 1.0)
+        schedule.remove("a", place)
+        schedule.remove("a", place)
+        assert schedule.take_due(2.0) == ["b"]
+        schedule.remove("b", place)
+
+    @given(st.lists(st.floats(0, 100), max_size=40), st.floats(0, 100))
+    def test_due_is_what_a_sorted_list_says(self, times: list[float], now: float) -> None:
+        """Everything that is a bucket past its time is out, and nothing that is not due."""
+        schedule: Schedule[int] = Schedule()
+        for number, due in enumerate(times):
+            schedule.add(number, due)
+        taken = schedule.take_due(now)
+        assert all(times[number] <= now for number in taken)
+        left = set(range(len(times))) - set(taken)
+        assert all(times[number] > now - 1.001 / BUCKETS_PER_SECOND for number in left)
