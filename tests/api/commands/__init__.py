@@ -1,0 +1,1 @@
+"""The management commands, on a data directory and over HTTP."""

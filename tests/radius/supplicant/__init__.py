@@ -1,0 +1,1 @@
+"""The device behind `probe` and `demo`."""
