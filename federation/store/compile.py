@@ -1,10 +1,12 @@
 """From rows to snapshots: what the running processes work with, complete and checked."""
 
 from collections import Counter
+from collections.abc import Mapping
 from ipaddress import ip_network
+from typing import NamedTuple
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from federation.errors import NotFound, SnapshotRejected
 from federation.model import ClientKind, MemberRole, StoreKind
@@ -23,7 +25,14 @@ from federation.snapshot import (
     Snapshot,
     Transport,
 )
-from federation.store.tables.registry import AccessPointRow, FederationRow, HomeServerRow, LibraryRow
+from federation.store.tables.registry import (
+    AccessPointRow,
+    FederationRow,
+    HomeServerRow,
+    IdentityRow,
+    LibraryRow,
+    RealmRow,
+)
 from federation.trust.keystore import Sealer
 
 
@@ -40,20 +49,18 @@ def compile_snapshot(session: Session, sealer: Sealer, hosted: tuple[HomeServer,
         TrustError: a secret does not open.
     """
     settings = _settings(session)
-    clients: list[Client] = []
     servers: dict[str, HomeServer] = {server.key: server for server in hosted}
-    realms: dict[str, Realm] = {}
     hosted_keys = tuple(servers)
-    for library in _libraries(session):
-        own = [_home_server(row, sealer) for row in library.home_servers]
-        servers.update((server.key, server) for server in own)
-        keys = tuple(server.key for server in own) or hosted_keys
-        if MemberRole.HOME in library.roles:
-            for row in library.realms:
-                realms[row.name] = Realm(row.name, library.id, keys, row.includes_subrealms)
-        if MemberRole.VISITED in library.roles:
-            operator_name = operator_name_of(library)
-            clients.extend(_client(row, operator_name, sealer) for row in library.access_points)
+    realms: dict[str, Realm] = {}
+    members = _read_members(session, sealer)
+    for member in members:
+        servers.update((server.key, server) for server in member.home_servers)
+        keys = tuple(server.key for server in member.home_servers) or hosted_keys
+        if MemberRole.HOME in member.roles:
+            for name, includes_subrealms in member.realms:
+                realms[name] = Realm(name, member.id, keys, includes_subrealms)
+    visited = (member for member in members if MemberRole.VISITED in member.roles)
+    clients = [client for member in visited for client in member.clients]
     snapshot = Snapshot(
         revision=settings.revision,
         federation=_federation(settings),
@@ -76,17 +83,17 @@ def compile_home_snapshot(session: Session, sealer: Sealer, credentials: EapServ
         TrustError: a secret does not open.
     """
     settings = _settings(session)
+    members = _read_members(session, sealer)
+    identities = {row.library_id: row for row in session.scalars(select(IdentityRow))}
     realms: dict[str, HostedRealm] = {}
-    clients: list[Client] = []
-    for library in _libraries(session):
-        clients.extend(_client(row, operator_name_of(library), sealer) for row in library.access_points)
-        if library.home_servers or MemberRole.HOME not in library.roles:
+    for member in members:
+        if member.home_servers or MemberRole.HOME not in member.roles:
             continue
-        identity = library.identity
+        identity = identities.get(member.id)
         methods = tuple(EapMethod(method) for method in identity.methods) if identity else (EapMethod.TTLS_PAP,)
         kind = identity.kind if identity else str(StoreKind.LOCAL)
-        for row in library.realms:
-            realms[row.name] = HostedRealm(row.name, library.id, kind, methods)
+        realms.update((name, HostedRealm(name, member.id, kind, methods)) for name, _ in member.realms)
+    clients = [client for member in members for client in member.clients]
     return HomeSnapshot(settings.revision, _federation(settings), realms, credentials, tuple(clients))
 
 
@@ -98,6 +105,11 @@ def validate_snapshot(snapshot: Snapshot) -> list[str]:
         if count > 1:
             keys = ", ".join(client.key for client in snapshot.clients if network in client.networks)
             reasons.append(f"{network} belongs to {count} clients: {keys}")
+    certificates = Counter(client.certificate_name for client in snapshot.clients if client.certificate_name)
+    for name, count in certificates.items():
+        if count > 1:
+            keys = ", ".join(client.key for client in snapshot.clients if client.certificate_name == name)
+            reasons.append(f"the certificate {name} belongs to {count} clients: {keys}")
     for client in snapshot.clients:
         if bool(client.networks) == (client.certificate_name is not None):
             reasons.append(f"{client.key} needs either an address or the name in a certificate")
@@ -133,13 +145,6 @@ def validate_candidate(session: Session) -> list[str]:
     return reasons
 
 
-def operator_name_of(library: LibraryRow) -> str:
-    """The library's Operator-Name (RFC 5580 §4.1): as it says, or its first realm."""
-    if library.operator_name:
-        return library.operator_name
-    return library.realms[0].name if library.realms else ""
-
-
 def _settings(session: Session) -> FederationRow:
     row = session.get(FederationRow, 1, populate_existing=True)
     if row is None:
@@ -151,50 +156,100 @@ def _federation(row: FederationRow) -> Federation:
     return Federation(row.name, row.country, row.eap_server_name)
 
 
-def _libraries(session: Session) -> list[LibraryRow]:
+class _Member(NamedTuple):
+    """An active library with what is its own."""
+
+    id: str
+    roles: list[str]
+    operator_name: str
+    realms: list[tuple[str, bool]]  # with whether sub-realms are included; in the library's order
+    home_servers: list[HomeServer]
+    clients: list[Client]
+
+
+def _read_members(session: Session, sealer: Sealer) -> list[_Member]:
+    """The active libraries, ordered by id.
+
+    Columns are read, not objects of the mapping: a compilation shares its process with the packet path, and objects for
+    a hundred thousand realms would cost it seconds of the interpreter and hundreds of megabytes.
+    """
     query = (
-        select(LibraryRow)
+        select(LibraryRow.id, LibraryRow.roles, LibraryRow.operator_name)
         .where(LibraryRow.is_active)
         .order_by(LibraryRow.id)
-        .options(
-            selectinload(LibraryRow.realms),
-            selectinload(LibraryRow.access_points),
-            selectinload(LibraryRow.home_servers),
-            selectinload(LibraryRow.identity),
-        )
     )
-    return list(session.scalars(query))
+    members = {row[0]: _Member(*row, realms=[], home_servers=[], clients=[]) for row in session.execute(query)}
+    realms = select(RealmRow.library_id, RealmRow.name, RealmRow.includes_subrealms)
+    for library, name, includes_subrealms in session.execute(realms.order_by(RealmRow.position, RealmRow.name)):
+        if library in members:
+            members[library].realms.append((name, includes_subrealms))
+    _read_home_servers(session, sealer, members)
+    _read_clients(session, sealer, members)
+    return list(members.values())
 
 
-def _client(row: AccessPointRow, operator_name: str, sealer: Sealer) -> Client:
-    secret = None
-    if row.sealed_secret is not None:
-        secret = SharedSecret(sealer.open(row.sealed_secret, row.secret_context))
-    return Client(
-        key=f"{row.library_id}/{row.name}",
-        library=row.library_id,
-        operator_name=operator_name,
-        networks=(ip_network(row.address),) if row.address else (),
-        secret=secret,
-        certificate_name=row.certificate,
-        is_proxy=row.kind == ClientKind.PROXY,
-        requires_message_authenticator=row.require_message_authenticator,
-        allows_pap=row.allow_pap,
-        guest_vlan=row.guest_vlan,
-        requests_cui=row.request_cui,
-    )
+def _read_home_servers(session: Session, sealer: Sealer, members: Mapping[str, _Member]) -> None:
+    query = select(
+        HomeServerRow.library_id,
+        HomeServerRow.name,
+        HomeServerRow.transport,
+        HomeServerRow.host,
+        HomeServerRow.port,
+        HomeServerRow.sealed_secret,
+        HomeServerRow.require_message_authenticator,
+    ).order_by(HomeServerRow.position, HomeServerRow.id)
+    for library, name, transport, host, port, sealed, required in session.execute(query):
+        if library in members:
+            context = HomeServerRow.context_of(library, name)
+            members[library].home_servers.append(
+                HomeServer(
+                    key=f"{library}/{name}",
+                    library=library,
+                    host=host,
+                    port=port,
+                    transport=Transport(transport),
+                    secret=RADSEC_SECRET if sealed is None else SharedSecret(sealer.open(sealed, context)),
+                    requires_message_authenticator=required,
+                )
+            )
 
 
-def _home_server(row: HomeServerRow, sealer: Sealer) -> HomeServer:
-    secret = RADSEC_SECRET
-    if row.sealed_secret is not None:
-        secret = SharedSecret(sealer.open(row.sealed_secret, row.secret_context))
-    return HomeServer(
-        key=f"{row.library_id}/{row.name}",
-        library=row.library_id,
-        host=row.host,
-        port=row.port,
-        transport=Transport(row.transport),
-        secret=secret,
-        requires_message_authenticator=row.require_message_authenticator,
-    )
+def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Member]) -> None:
+    query = select(
+        AccessPointRow.library_id,
+        AccessPointRow.name,
+        AccessPointRow.kind,
+        AccessPointRow.address,
+        AccessPointRow.certificate,
+        AccessPointRow.sealed_secret,
+        AccessPointRow.guest_vlan,
+        AccessPointRow.allow_pap,
+        AccessPointRow.request_cui,
+        AccessPointRow.require_message_authenticator,
+    ).order_by(AccessPointRow.name)
+    for library, name, kind, address, certificate, sealed, vlan, pap, cui, required in session.execute(query):
+        member = members.get(library)
+        if member is not None:
+            context = AccessPointRow.context_of(library, name)
+            member.clients.append(
+                Client(
+                    key=f"{library}/{name}",
+                    library=library,
+                    operator_name=_operator_name_of(member),
+                    networks=(ip_network(address),) if address else (),
+                    secret=None if sealed is None else SharedSecret(sealer.open(sealed, context)),
+                    certificate_name=certificate,
+                    is_proxy=kind == ClientKind.PROXY,
+                    requires_message_authenticator=required,
+                    allows_pap=pap,
+                    guest_vlan=vlan,
+                    requests_cui=cui,
+                )
+            )
+
+
+def _operator_name_of(member: _Member) -> str:
+    """The library's Operator-Name (RFC 5580 §4.1): as it says, or its first realm."""
+    if member.operator_name:
+        return member.operator_name
+    return member.realms[0][0] if member.realms else ""

@@ -40,13 +40,13 @@ class LibraryRow(Base):
     version: Mapped[int] = mapped_column(default=1)
 
     realms: Mapped[list["RealmRow"]] = relationship(
-        cascade="all, delete-orphan", passive_deletes=True, order_by="RealmRow.position"
+        cascade="all, delete-orphan", passive_deletes=True, order_by="(RealmRow.position, RealmRow.name)"
     )
     access_points: Mapped[list["AccessPointRow"]] = relationship(
         cascade="all, delete-orphan", passive_deletes=True, order_by="AccessPointRow.name"
     )
     home_servers: Mapped[list["HomeServerRow"]] = relationship(
-        cascade="all, delete-orphan", passive_deletes=True, order_by="HomeServerRow.position"
+        cascade="all, delete-orphan", passive_deletes=True, order_by="(HomeServerRow.position, HomeServerRow.id)"
     )
     identity: Mapped["IdentityRow | None"] = relationship(
         cascade="all, delete-orphan", passive_deletes=True, single_parent=True
@@ -88,7 +88,12 @@ class AccessPointRow(Base):
     @property
     def secret_context(self) -> str:
         """What the seal of the secret is bound to."""
-        return f"access-point:{self.library_id}/{self.name}"
+        return self.context_of(self.library_id, self.name)
+
+    @staticmethod
+    def context_of(library_id: str, name: str) -> str:
+        """The same, for who has no row."""
+        return f"access-point:{library_id}/{name}"
 
 
 class HomeServerRow(Base):
@@ -112,7 +117,12 @@ class HomeServerRow(Base):
     @property
     def secret_context(self) -> str:
         """What the seal of the secret is bound to."""
-        return f"home-server:{self.library_id}/{self.name}"
+        return self.context_of(self.library_id, self.name)
+
+    @staticmethod
+    def context_of(library_id: str, name: str) -> str:
+        """The same, for who has no row."""
+        return f"home-server:{library_id}/{name}"
 
 
 class IdentityRow(Base):
