@@ -180,10 +180,9 @@ class Engine:
         if seen is Seen.NEW:
             client.requests += 1
             routes = self.routes
-            exchange = Exchange(
-                client, packet, listener, source, key, routes.snapshot.revision if routes is not None else 0, now
-            )
-            if code == _ACCESS_REQUEST and routes is not None:
+            assert routes is not None  # a snapshot brings clients and routes together
+            exchange = Exchange(client, packet, listener, source, key, routes.snapshot.revision, now)
+            if code == _ACCESS_REQUEST:
                 self._take_access_request(exchange, routes, now)
             else:
                 self._answer_locally(exchange, now)
@@ -196,9 +195,6 @@ class Engine:
 
     def _answer_locally(self, exchange: Exchange, now: float) -> None:
         packet, keyed = exchange.packet, exchange.client.keyed
-        if self.routes is None:  # not fit for work, so better not believed to be (RFC 5997 §4.2)
-            self._drop(exchange, DropReason.NOT_READY, now)
-            return
         if packet.code == Code.STATUS_SERVER:
             octets = answer_status(packet, keyed, is_accounting=exchange.listener.is_accounting)
         elif packet.code == Code.ACCOUNTING_REQUEST:
