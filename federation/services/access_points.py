@@ -1,7 +1,7 @@
 """Access points, controllers and libraries' own proxies: who may ask."""
 
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -10,7 +10,9 @@ from federation.errors import Conflict, InvalidInput, NotFound
 from federation.model import AccessPoint, Actor, ClientKind, Created, LibraryId, Page
 from federation.services.registry import Change, check_version, cursor_page, find_library, require_writer
 from federation.services.values import generate_secret, parse_host, parse_id, parse_network, parse_secret, parse_vlan
-from federation.store.tables.registry import AccessPointRow
+from federation.store.tables.registry import AccessPointRow, RealmRow
+
+SHORTEST_OWN_PREFIX = {4: 16, 6: 32}  # what a library may register itself, by version of IP
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +175,15 @@ def _keep_values(session: Session, actor: Actor, row: AccessPointRow, values: Ac
             "an access point has either an address (RADIUS/UDP) or the name in its certificate (RADIUS/TLS)",
             field="/address",
         )
-    row.address = None
-    if values.address is not None:
-        network = parse_network(values.address, "/address")
-        row.address = str(network) if network.num_addresses > 1 else str(network.network_address)
-        _check_address(session, actor, row)
-    row.certificate = None if values.certificate is None else parse_host(values.certificate, "/certificate")
+    address = None if values.address is None else _write_network(parse_network(values.address, "/address"))
+    certificate = None if values.certificate is None else parse_host(values.certificate, "/certificate")
+    with session.no_autoflush:
+        # What stays as it was is not judged again: an operator may have allowed what a library may not.
+        if address is not None and address != row.address:
+            _check_address(session, actor, row, ip_network(address))
+        if certificate is not None and certificate != row.certificate:
+            _check_certificate(session, actor, row, certificate)
+    row.address, row.certificate = address, certificate
     row.kind = str(values.kind)
     row.guest_vlan = parse_vlan(values.guest_vlan, "/guest_vlan")
     row.allow_pap = values.allow_pap
@@ -186,28 +191,52 @@ def _keep_values(session: Session, actor: Actor, row: AccessPointRow, values: Ac
     row.require_message_authenticator = values.require_message_authenticator
 
 
-def _check_address(session: Session, actor: Actor, row: AccessPointRow) -> None:
+def _write_network(network: IPv4Network | IPv6Network) -> str:
+    return str(network) if network.num_addresses > 1 else str(network.network_address)
+
+
+def _check_address(session: Session, actor: Actor, row: AccessPointRow, network: IPv4Network | IPv6Network) -> None:
     """Refuse what would leave open, or take away from another library, whose packets these are.
 
     The same prefix twice is nobody's. A longer prefix inside another one wins by its length, so only an operator may
-    put one inside another library's: a library could cut off its neighbour's access points with it.
+    put one inside another library's: a library could cut off its neighbour's access points with it. A library could
+    also keep its neighbours out with a prefix that is all of theirs.
     """
-    with session.no_autoflush:
-        same = session.scalars(select(AccessPointRow).where(AccessPointRow.address == row.address)).first()
-        if same is not None and (same.library_id, same.name) != (row.library_id, row.name):
-            raise Conflict(f"{row.address} belongs to another client already")
-        if actor.is_operator or row.address is None:
-            return
-        network = ip_network(row.address)
-        others = session.scalars(
-            select(AccessPointRow.address).where(
-                AccessPointRow.library_id != row.library_id, AccessPointRow.address.is_not(None)
-            )
+    address = _write_network(network)
+    same = session.scalars(select(AccessPointRow).where(AccessPointRow.address == address)).first()
+    if same is not None and same is not row:
+        raise Conflict(f"{address} belongs to another client already")
+    if actor.is_operator:
+        return
+    shortest = SHORTEST_OWN_PREFIX[network.version]
+    if network.prefixlen < shortest:
+        raise InvalidInput(
+            f"{address} is more than one library has; at most a /{shortest}, or ask the federation's operator",
+            field="/address",
         )
-        for other in others:
-            their = ip_network(other or "")
-            if network.version == their.version and network.overlaps(their):
-                raise Conflict(f"{row.address} overlaps another library's network; ask the federation's operator")
+    others = session.scalars(
+        select(AccessPointRow.address).where(
+            AccessPointRow.library_id != row.library_id, AccessPointRow.address.is_not(None)
+        )
+    )
+    for other in others:
+        their = ip_network(other or "")
+        if network.version == their.version and network.overlaps(their):
+            raise Conflict(f"{address} overlaps another library's network; ask the federation's operator")
+
+
+def _check_certificate(session: Session, actor: Actor, row: AccessPointRow, name: str) -> None:
+    """Refuse a name that is, or may become, somebody else's: who shows that certificate acts for this library."""
+    same = session.scalars(select(AccessPointRow).where(AccessPointRow.certificate == name)).first()
+    if same is not None and same is not row:
+        raise Conflict(f"{name} belongs to another client already")
+    if actor.is_operator:
+        return
+    own = session.scalars(select(RealmRow.name).where(RealmRow.library_id == row.library_id))
+    if not any(name == realm or name.endswith(f".{realm}") for realm in own):
+        raise InvalidInput(
+            f"{name} is in none of the library's realms; ask the federation's operator", field="/certificate"
+        )
 
 
 def _keep_secret(change: Change, row: AccessPointRow, secret: str | None, *, generate: bool) -> str | None:

@@ -189,22 +189,28 @@ class _Work:
         )
 
     def _free_realms(self, index: int, library: LibrarySection) -> None:
+        """Before any realm is taken: those that move leave their owner, and sub-realms are let go."""
         for number, realm in enumerate(library.realms):
             with _at(f"/libraries/{index}/realms/{number}"):
                 row = self._session.get(RealmRow, parse_realm(realm.name, ""))
                 if row is not None and row.library_id != library.id:
                     realms.remove_realm(self._change, self._actor, row.library_id, row.name)
+                elif row is not None and not realm.subrealms:
+                    realms.change_realm(self._change, self._actor, library.id, row.name, includes_subrealms=False)
 
     def _apply_realms(self, index: int, library: LibrarySection) -> None:
+        names: list[str] = []
         for number, realm in enumerate(library.realms):
             with _at(f"/libraries/{index}/realms/{number}"):
                 name = parse_realm(realm.name, "")
+                names.append(name)
                 if self._session.get(RealmRow, name) is None:
                     realms.add_realm(
                         self._change, self._actor, library.id, name=name, includes_subrealms=realm.subrealms
                     )
                 else:
                     realms.change_realm(self._change, self._actor, library.id, name, includes_subrealms=realm.subrealms)
+        realms.order_realms(self._change, self._actor, library.id, names)
 
     def _apply_access_points(self, index: int, library: LibrarySection) -> None:
         for number, point in enumerate(library.access_points):

@@ -3,11 +3,13 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from federation.errors import InvalidInput
 from federation.model import Actor, AuditEntry, Page
 from federation.services.registry import FIRST_DIGEST, cursor_page, digest_of
 from federation.store.tables.registry import AuditRow
 
 _CHUNK = 1000
+_MAX_CURSOR_DIGITS = 18  # of a 64-bit row number
 
 
 def list_audit(
@@ -20,7 +22,7 @@ def list_audit(
     if library is not None:
         query = query.where(AuditRow.library_id == library)
     if cursor is not None:
-        query = query.where(AuditRow.id < (int(cursor) if cursor.isdecimal() else 0))
+        query = query.where(AuditRow.id < _parse_cursor(cursor))
     return cursor_page([_describe(row) for row in session.scalars(query)], limit, lambda entry: str(entry.id))
 
 
@@ -35,6 +37,12 @@ def find_break(session: Session) -> int | None:
             last = row.id
         session.expunge_all()
     return None
+
+
+def _parse_cursor(cursor: str) -> int:
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > _MAX_CURSOR_DIGITS:
+        raise InvalidInput("this is no cursor of this list", field="cursor")
+    return int(cursor)
 
 
 def _describe(row: AuditRow) -> AuditEntry:

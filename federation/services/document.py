@@ -5,10 +5,11 @@ the registry is found by applying it (`federation.services.apply`).
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from federation.errors import InvalidDocument, InvalidInput
 from federation.model import ClientKind, MemberRole, StoreKind
@@ -41,10 +42,10 @@ class AccessPointSection(Section):
     address: str | None = None
     certificate: str | None = None
     secret: Secret = None
-    guest_vlan: int | None = None
-    allow_pap: bool = False
-    request_cui: bool = False
-    require_message_authenticator: bool = True
+    guest_vlan: StrictInt | None = None
+    allow_pap: StrictBool = False
+    request_cui: StrictBool = False
+    require_message_authenticator: StrictBool = True
 
 
 class HomeServerSection(Section):
@@ -52,24 +53,24 @@ class HomeServerSection(Section):
 
     name: str
     host: str
-    port: int | None = None
+    port: StrictInt | None = None
     transport: Transport = Transport.UDP
     secret: Secret = None
-    require_message_authenticator: bool = True
+    require_message_authenticator: StrictBool = True
 
 
 class IdentitySection(Section):
     """Where a hosted library's patrons are checked."""
 
     kind: StoreKind = StoreKind.LOCAL
-    mschapv2: bool = False
+    mschapv2: StrictBool = False
 
 
 class RealmSection(Section):
     """A realm with its sub-realms; a plain realm is written as text."""
 
     name: str
-    subrealms: bool = False
+    subrealms: StrictBool = False
 
 
 class LibrarySection(Section):
@@ -80,7 +81,7 @@ class LibrarySection(Section):
     realms: tuple[RealmSection, ...] = ()
     roles: tuple[MemberRole, ...] = (MemberRole.HOME, MemberRole.VISITED)
     operator_name: str = ""
-    active: bool = True
+    active: StrictBool = True
     access_points: tuple[AccessPointSection, ...] = ()
     home_servers: tuple[HomeServerSection, ...] = ()
     identity: IdentitySection | None = None
@@ -100,8 +101,7 @@ class LibrarySection(Section):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         for kind in ("realms", "access_points", "home_servers"):
-            names = [each.name for each in getattr(self, kind)]
-            twice = next((name for name in names if names.count(name) > 1), None)
+            twice = _find_twice([each.name for each in getattr(self, kind)])
             if twice is not None:
                 raise ValueError(f"{kind} has {twice!r} more than once")
         return self
@@ -115,8 +115,7 @@ class FederationDocument(Section):
 
     @model_validator(mode="after")
     def _owners_are_unique(self) -> Self:
-        ids = [library.id for library in self.libraries]
-        twice = next((library_id for library_id in ids if ids.count(library_id) > 1), None)
+        twice = _find_twice([library.id for library in self.libraries])
         if twice is not None:
             raise ValueError(f"there is more than one library {twice!r}")
         owners: dict[str, str] = {}
@@ -126,6 +125,10 @@ class FederationDocument(Section):
                 if owner != library.id:
                     raise ValueError(f"realm {realm.name!r} belongs to both {owner!r} and {library.id!r}")
         return self
+
+
+def _find_twice(names: Sequence[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def parse_document(content: Mapping[str, Any]) -> FederationDocument:
@@ -158,6 +161,8 @@ def parse_federation_file(
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidDocument((InvalidInput(str(error), field=""),), file=file) from None
+    except RecursionError:
+        raise InvalidDocument((InvalidInput("it is nested too deep", field=""),), file=file) from None
     problems = list(_bring_secrets_in(content, read_secret))
     if not problems:
         try:

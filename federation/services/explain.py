@@ -58,7 +58,7 @@ def explain(snapshot: Snapshot, actor: Actor, *, name: str, client: str | None =
         NotFound: there is no such client that the actor may see.
     """
     asking = _find_client(snapshot, actor, client) if client is not None else None
-    steps = list(_judge(snapshot, name, asking))
+    steps = list(_judge(snapshot, actor, name, asking))
     refusal = next((step.reason for step in steps if step.verdict == "refuse"), None)
     realm = _route(snapshot, name)
     return Explanation(
@@ -74,6 +74,11 @@ def explain(snapshot: Snapshot, actor: Actor, *, name: str, client: str | None =
     )
 
 
+def _encode_name(name: str) -> bytes:
+    # A terminal's octets that are no UTF-8 arrive as surrogates; as octets they are judged like any others.
+    return name.encode(errors="surrogatepass")
+
+
 def _find_client(snapshot: Snapshot, actor: Actor, key: str) -> Client:
     for client in snapshot.clients:
         if client.key == key and actor.library in (None, client.library):
@@ -82,7 +87,7 @@ def _find_client(snapshot: Snapshot, actor: Actor, key: str) -> Client:
 
 
 def _route(snapshot: Snapshot, name: str) -> Realm | None:
-    parsed = parse_user_name(name.encode())
+    parsed = parse_user_name(_encode_name(name))
     return find_realm(snapshot, parsed.realm) if isinstance(parsed, UserName) else None
 
 
@@ -90,8 +95,8 @@ def _refuse(step: str, text: str, reason: RefusalReason) -> ExplainedStep:
     return ExplainedStep(step, "refuse", text, reason)
 
 
-def _judge(snapshot: Snapshot, name: str, client: Client | None) -> Iterator[ExplainedStep]:
-    parsed = parse_user_name(name.encode())
+def _judge(snapshot: Snapshot, actor: Actor, name: str, client: Client | None) -> Iterator[ExplainedStep]:
+    parsed = parse_user_name(_encode_name(name))
     if not isinstance(parsed, UserName):
         yield _refuse("name", f"{name!r} may not travel", parsed)
         return
@@ -108,7 +113,7 @@ def _judge(snapshot: Snapshot, name: str, client: Client | None) -> Iterator[Exp
     servers = [snapshot.home_servers[key] for key in realm.home_servers]
     if client is not None:
         yield from _judge_client(client, realm, servers)
-    yield from _name_servers(servers)
+    yield from _name_servers(servers, actor)
 
 
 def _judge_client(client: Client, realm: Realm, servers: list[HomeServer]) -> Iterator[ExplainedStep]:
@@ -137,9 +142,11 @@ def _judge_client(client: Client, realm: Realm, servers: list[HomeServer]) -> It
             yield ExplainedStep("answer", "note", f"visitors get VLAN {client.guest_vlan} here")
 
 
-def _name_servers(servers: list[HomeServer]) -> Iterator[ExplainedStep]:
+def _name_servers(servers: list[HomeServer], actor: Actor) -> Iterator[ExplainedStep]:
     if not servers:
         yield _refuse("home_server", "no home server is there to ask", RefusalReason.NO_LIVE_HOME_SERVER)
     for position, server in enumerate(servers, start=1):
-        what = "hosted by Biebroam" if server.is_hosted else f"{server.transport} to {server.host}:{server.port}"
+        what = "hosted by Biebroam" if server.is_hosted else str(server.transport)
+        if not server.is_hosted and actor.library in (None, server.library):
+            what += f" to {server.host}:{server.port}"
         yield ExplainedStep("home_server", "pass", f"{position}. {server.key}, {what}")

@@ -1,6 +1,7 @@
 """Home servers: a library's own RADIUS servers, asked in order. A library without any is hosted by Biebroam."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from federation.store.tables.registry import HomeServerRow
 
 RADIUS_PORT = 1812
 RADSEC_PORT = 2083
+_BROADCAST = IPv4Address("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def add_home_server(
     if change.session.scalars(query).one_or_none() is not None:
         raise Conflict(f"library {library.id!r} has a home server {row.name!r} already")
     row.position = change.session.scalar(select(func.count()).where(HomeServerRow.library_id == library.id)) or 0
-    _keep_values(row, values)
+    _keep_values(actor, row, values)
     generated = _keep_secret(change, row, secret, generate=True)
     change.session.add(row)
     change.session.flush()
@@ -97,7 +99,7 @@ def change_home_server(
     require_writer(actor)
     check_version(row.version, expected_version)
     before, sealed = state_of(row), row.sealed_secret
-    _keep_values(row, values)
+    _keep_values(actor, row, values)
     generated = _keep_secret(change, row, secret, generate=False)
     if state_of(row) != before or row.sealed_secret != sealed:
         row.version += 1
@@ -145,16 +147,35 @@ def _find(session: Session, actor: Actor, library_id: str, name: str) -> HomeSer
     return row
 
 
-def _keep_values(row: HomeServerRow, values: HomeServerValues) -> None:
+def _keep_values(actor: Actor, row: HomeServerRow, values: HomeServerValues) -> None:
     usual = RADIUS_PORT if values.transport is Transport.UDP else RADSEC_PORT
     row.transport = str(values.transport)
-    row.host = parse_host(values.host, "/host")
+    host = parse_host(values.host, "/host")
+    if host != row.host:
+        _check_host(actor, host)
+    row.host = host
     row.port = parse_port(usual if values.port is None else values.port, "/port")
     row.require_message_authenticator = values.require_message_authenticator
     if values.position is not None:
         if values.position < 0:
             raise InvalidInput("positions count from 0", field="/position")
         row.position = values.position
+
+
+def _check_host(actor: Actor, host: str) -> None:
+    """Refuse addresses that are no server's; and, but for an operator, those of the proxies' own machines."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        is_local = host == "localhost" or host.endswith(".localhost")  # RFC 6761 §6.3
+    else:
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            raise InvalidInput(f"{host} stands for an IPv4 address; write it as IPv4", field="/host")
+        if address.is_unspecified or address.is_multicast or address == _BROADCAST:
+            raise InvalidInput(f"{host} is no server's address", field="/host")
+        is_local = address.is_loopback or address.is_link_local
+    if is_local and not actor.is_operator:
+        raise InvalidInput(f"{host} is inside the proxies' own machines; only an operator may name it", field="/host")
 
 
 def _keep_secret(change: Change, row: HomeServerRow, secret: str | None, *, generate: bool) -> str | None:

@@ -1,6 +1,8 @@
 """Realms: which names a library's patrons have. A realm has one owner, in the whole federation."""
 
-from sqlalchemy import func, select
+from collections.abc import Sequence
+
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from federation.errors import Conflict, InvalidInput, NotFound
@@ -30,7 +32,7 @@ def add_realm(
     if settings is not None and DenyList(settings.denied_realms).denies(realm):
         raise InvalidInput(f"{realm} is on the federation's deny list; its requests would be refused", field="/name")
     _check_owners(change.session, realm, library.id, includes_subrealms=includes_subrealms)
-    position = change.session.scalar(select(func.count()).where(RealmRow.library_id == library.id)) or 0
+    position = change.session.scalar(_next_position(library.id)) or 0
     row = RealmRow(
         name=realm, library_id=library.id, position=position, includes_subrealms=includes_subrealms, version=1
     )
@@ -88,6 +90,33 @@ def change_realm(
     return _describe(row)
 
 
+def order_realms(change: Change, actor: Actor, library_id: str, names: Sequence[str]) -> None:
+    """These realms come first, in this order; the first one is the library's Operator-Name unless it has another.
+
+    Raises:
+        NotFound: there is no such library that the actor may see.
+        Forbidden: the actor is no operator.
+    """
+    library = find_library(change.session, actor, library_id)
+    require_operator(actor)
+    query = select(RealmRow).where(RealmRow.library_id == library.id).order_by(RealmRow.position, RealmRow.name)
+    rows = list(change.session.scalars(query))
+    first = {name: place for place, name in enumerate(names)}
+    wanted = sorted(rows, key=lambda row: first.get(row.name, len(first)))  # stable: the others keep their order
+    if wanted != rows:
+        for position, row in enumerate(wanted):
+            row.position = position
+        change.session.flush()
+        change.session.expire(library, ["realms"])
+        change.record(
+            "realm.order",
+            f"library/{library.id}",
+            library=library.id,
+            before={"realms": [row.name for row in rows]},
+            after={"realms": [row.name for row in wanted]},
+        )
+
+
 def remove_realm(
     change: Change, actor: Actor, library_id: str, name: str, *, expected_version: int | None = None
 ) -> None:
@@ -138,6 +167,10 @@ def _check_owners(session: Session, realm: str, library_id: str, *, includes_sub
         ).first()
         if below is not None:
             raise Conflict(f"{below.name} lies under {realm} and belongs to another library")
+
+
+def _next_position(library_id: str) -> Select[int]:
+    return select(func.max(RealmRow.position) + 1).where(RealmRow.library_id == library_id)
 
 
 def _subject(row: RealmRow) -> str:

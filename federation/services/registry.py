@@ -16,7 +16,7 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from federation.errors import Conflict, Forbidden, NotFound
+from federation.errors import Forbidden, NotFound, VersionConflict
 from federation.model import Actor, Page, Role
 from federation.store.session import Store
 from federation.store.tables.registry import AuditRow, FederationRow, LibraryRow
@@ -129,7 +129,8 @@ class Registry:
     def change(self, actor: Actor, reason: str = "", *, dry_run: bool = False) -> Generator[Change]:
         """A change that is kept whole at the end of the block, or not at all when the block raises or is a dry run."""
         with self.store.write(keep=not dry_run) as session:
-            settings = session.get(FederationRow, 1)
+            # Locked, so that changes follow one another where a database has more than one writer (PostgreSQL).
+            settings = session.get(FederationRow, 1, with_for_update=True)
             revision = (settings.revision if settings else 0) + 1
             change = Change(session, self.sealer, actor, reason, self.now(), revision)
             yield change
@@ -188,9 +189,9 @@ def find_library(session: Session, actor: Actor, library: str) -> LibraryRow:
 
 
 def check_version(current: int, expected: int | None) -> None:
-    """Raises Conflict when the thing is not the version that the change was made for; None asks for no check."""
+    """Raises VersionConflict when the thing is not the version that the change is for; None asks for no check."""
     if expected is not None and current != expected:
-        raise Conflict("it has been changed since it was read; read it again and repeat the change")
+        raise VersionConflict("it has been changed since it was read; read it again and repeat the change")
 
 
 def cursor_page(items: list[Item], limit: int, key: Callable[[Item], str]) -> Page[Item]:

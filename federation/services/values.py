@@ -13,6 +13,7 @@ MIN_SECRET_OCTETS = 16  # RFC 2865 §3 prefers at least 16; shorter ones are gue
 MAX_SECRET_OCTETS = 128
 MAX_PORT = 65_535
 MAX_VLAN = 4094  # IEEE 802.1Q
+_IPV4_MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291 §2.5.5.2
 
 
 def parse_id(text: str, field: str) -> str:
@@ -58,7 +59,8 @@ def parse_host(text: str, field: str) -> str:
         InvalidInput: it is neither.
     """
     try:
-        return str(ip_address(text))
+        if "%" not in text:  # a zone is a name of this machine's own interfaces
+            return str(ip_address(text))
     except ValueError:
         pass
     name = text.lower().rstrip(".")
@@ -79,14 +81,18 @@ def parse_network(text: str, field: str) -> IPv4Network | IPv6Network:
         InvalidInput: it is none, or has host bits set.
     """
     try:
-        network = ip_network(text)
+        network = None if "%" in text else ip_network(text)
     except ValueError:
+        network = None
+    if network is None:
         raise InvalidInput(
             f"{text!r} is neither an address nor a prefix, such as 192.0.2.7 or 192.0.2.0/24 (no host bits set)",
             field=field,
-        ) from None
+        )
     if network.prefixlen == 0:
         raise InvalidInput(f"{text!r} is the whole internet; name the networks that may ask", field=field)
+    if isinstance(network, IPv6Network) and network.overlaps(_IPV4_MAPPED):
+        raise InvalidInput(f"{text!r} stands for IPv4 addresses; write it as IPv4", field=field)
     return network
 
 
@@ -118,13 +124,13 @@ def parse_secret(text: str, field: str) -> bytes:
     Raises:
         InvalidInput: it is too short, too long, or is not what RADIUS products can type.
     """
-    octets = text.encode()
+    octets = text.encode() if text.isprintable() else b""  # an unpaired surrogate has no octets
+    if len(octets) > MAX_SECRET_OCTETS or not text.isprintable():
+        raise InvalidInput(f"a shared secret has at most {MAX_SECRET_OCTETS} octets, all printable", field=field)
     if len(octets) < MIN_SECRET_OCTETS:
         raise InvalidInput(
             f"a shared secret has at least {MIN_SECRET_OCTETS} octets; leave it out and one is generated", field=field
         )
-    if len(octets) > MAX_SECRET_OCTETS or not text.isprintable():
-        raise InvalidInput(f"a shared secret has at most {MAX_SECRET_OCTETS} printable characters", field=field)
     return octets
 
 

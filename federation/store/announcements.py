@@ -2,11 +2,15 @@
 
 Each process listens on a Unix datagram socket of its own in the run directory; whoever commits a change writes the
 revision to all of them. A datagram that is lost costs little: everybody also looks at the revision each second.
+
+A Unix address has 107 octets at most (unix(7)), and a data directory may lie deeper than that: the sockets are
+addressed through an open descriptor of their directory, whose path in /proc is always short.
 """
 
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "announce-"
@@ -20,10 +24,14 @@ def announce(run_directory: Path, revision: int) -> int:
     A socket whose owner is gone refuses, and its file is removed: a killed process can not do it itself.
     """
     reached = 0
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+    with (
+        suppress(OSError),
+        _short_path(run_directory) as directory,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
+    ):
         for path in run_directory.glob(f"{PREFIX}*{SUFFIX}"):
             try:
-                sender.sendto(str(revision).encode(), str(path))
+                sender.sendto(str(revision).encode(), f"{directory}/{path.name}")
             except ConnectionRefusedError:
                 with suppress(OSError):
                     path.unlink()
@@ -40,11 +48,12 @@ def bind_announcements(run_directory: Path, name: str) -> socket.socket:
     Raises:
         OSError: the directory is not there or not writable.
     """
-    path = run_directory / f"{PREFIX}{name}{SUFFIX}"
+    path = _path_of(run_directory, name)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        listener.bind(str(path))
+        with _short_path(run_directory) as directory:
+            listener.bind(f"{directory}/{path.name}")
         path.chmod(0o600)
     except OSError:
         listener.close()
@@ -52,12 +61,11 @@ def bind_announcements(run_directory: Path, name: str) -> socket.socket:
     return listener
 
 
-def close_announcements(listener: socket.socket) -> None:
-    """The socket and its file are gone."""
-    path = listener.getsockname()
+def close_announcements(listener: socket.socket, run_directory: Path, name: str) -> None:
+    """The socket that was bound with these is closed, and its file is gone."""
     listener.close()
     with suppress(OSError):
-        os.unlink(path)  # noqa: PTH108 - the path is the socket's own, as text
+        _path_of(run_directory, name).unlink()
 
 
 def drain_announcements(listener: socket.socket) -> int | None:
@@ -70,3 +78,16 @@ def drain_announcements(listener: socket.socket) -> int | None:
             return highest
         if datagram.isdigit():
             highest = max(highest or 0, int(datagram))
+
+
+def _path_of(run_directory: Path, name: str) -> Path:
+    return run_directory / f"{PREFIX}{name}{SUFFIX}"
+
+
+@contextmanager
+def _short_path(directory: Path) -> Generator[str]:
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

@@ -88,7 +88,7 @@ class SnapshotFollower(Generic[AnySnapshot]):
                     drain_announcements(listener)
         finally:
             if listener is not None:
-                close_announcements(listener)
+                close_announcements(listener, self._run_directory, self._name)
 
     def _bind(self) -> socket.socket | None:
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -10,6 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from federation.errors import Conflict
 from federation.store.tables import patrons, registry, tokens, trust  # all tables are known once this module is
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10.0  # a writer waits this long for another; changes take a few milliseconds each
 
 TABLES = (registry, patrons, tokens, trust)
+
+
+_MIGRATING = Lock()  # Alembic keeps its context in a global: one migration at a time in a process
 
 
 class Store:
@@ -36,13 +41,23 @@ class Store:
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     def migrate(self) -> None:
-        """The schema is the newest one; nothing happens when it is already."""
+        """The schema is the newest one; nothing happens when it is already.
+
+        Raises:
+            Conflict: a newer version of Biebroam made the schema; nothing is changed.
+        """
         from alembic import command  # noqa: PLC0415 - 10 MB that a proxy worker, which only reads, does without
+        from alembic.util import CommandError  # noqa: PLC0415
 
         configuration = _configuration()
-        with self.engine.connect() as connection:
+        with _MIGRATING, self.engine.connect() as connection:
+            if self.is_sqlite:  # of two that begin together, the second waits and finds everything done
+                connection.execution_options(sqlite_begin="IMMEDIATE")
             configuration.attributes["connection"] = connection
-            command.upgrade(configuration, "head")
+            try:
+                command.upgrade(configuration, "head")
+            except CommandError:  # it knows no such schema
+                raise Conflict("a newer version of Biebroam made this database: install that one") from None
             connection.commit()
 
     def is_migrated(self) -> bool:

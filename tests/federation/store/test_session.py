@@ -1,6 +1,7 @@
 """The database: its schema, its transactions, two writers at once."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,20 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from federation.errors import Conflict
 from federation.store.session import Store
 from federation.store.tables.base import Base
 from federation.store.tables.registry import LibraryRow
 from tests.federation.members import START, Members
+
+
+def migrate(url: str) -> bool:
+    store = Store(url)
+    try:
+        store.migrate()
+        return store.is_migrated()
+    finally:
+        store.close()
 
 
 class TestMigrations:
@@ -30,6 +41,20 @@ class TestMigrations:
         store.migrate()
         assert store.is_migrated()
         store.close()
+
+    def test_database_of_a_newer_version_is_left_alone(self, members: Members) -> None:
+        """A schema that this version does not know is refused in words, not by a trace."""
+        with members.store.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        assert not members.store.is_migrated()
+        with pytest.raises(Conflict, match="newer version"):
+            members.store.migrate()
+
+    def test_two_at_once_make_one_schema(self, tmp_path: Path) -> None:
+        """Processes that begin together wait for each other; none fails."""
+        url = f"sqlite:///{tmp_path / 'new.db'}"
+        with ThreadPoolExecutor(4) as executor:
+            assert list(executor.map(migrate, [url] * 4)) == [True] * 4
 
 
 class TestSqlite:

@@ -181,13 +181,14 @@ class TestSaved:
 class TestAnnouncements:
     def test_everybody_on_the_node_hears(self, tmp_path: Path) -> None:
         """Each listener gets the revision; several are drained to the highest."""
-        listeners = [bind_announcements(tmp_path, name) for name in ("proxy-1", "home-1")]
+        names = ("proxy-1", "home-1")
+        listeners = [bind_announcements(tmp_path, name) for name in names]
         assert announce(tmp_path, 7) == 2
         assert announce(tmp_path, 8) == 2
         assert [drain_announcements(each) for each in listeners] == [8, 8]
         assert drain_announcements(listeners[0]) is None
-        for each in listeners:
-            close_announcements(each)
+        for each, name in zip(listeners, names, strict=True):
+            close_announcements(each, tmp_path, name)
         assert list(tmp_path.iterdir()) == []
 
     def test_dead_listeners_file_is_swept(self, tmp_path: Path) -> None:
@@ -203,6 +204,16 @@ class TestAnnouncements:
 
         listener = bind_announcements(tmp_path, "proxy-1")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-            stranger.sendto(b"-1; DROP", listener.getsockname())
+            stranger.sendto(b"-1; DROP", str(tmp_path / "announce-proxy-1.sock"))
         assert drain_announcements(listener) is None
-        close_announcements(listener)
+        close_announcements(listener, tmp_path, "proxy-1")
+
+    def test_deep_directory_is_heard_too(self, tmp_path: Path) -> None:
+        """A data directory may lie deeper than a Unix address is long (unix(7): 107 octets)."""
+        deep = tmp_path / ("d" * 100) / "run"
+        deep.mkdir(parents=True)
+        listener = bind_announcements(deep, "proxy-1")
+        assert announce(deep, 9) == 1
+        assert drain_announcements(listener) == 9
+        close_announcements(listener, deep, "proxy-1")
+        assert list(deep.iterdir()) == []
