@@ -1,0 +1,136 @@
+"""Sockets that are drained a bounded number of datagrams at a time."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from radius.transport.udp import (
+    DATAGRAMS_PER_WAKE_UP,
+    Address,
+    ask_for_buffer,
+    bind_udp,
+    connect_udp,
+    make_flow_reader,
+    make_reader,
+)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+class TestBind:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+    def test_datagram_arrives_with_its_sender(self, stack: ExitStack, host: str) -> None:
+        """Both families, non-blocking."""
+        listener = stack.enter_context(bind_udp(host, 0))
+        client = stack.enter_context(connect_udp(host, listener.getsockname()[1]))
+        assert not listener.getblocking()
+        client.send(b"octets")
+        got: list[tuple[bytes, Address]] = []
+        make_reader(listener, lambda datagram, address, _now: got.append((datagram, address)))()
+        ((datagram, address),) = got
+        assert datagram == b"octets"
+        assert address == client.getsockname()
+
+    def test_both_families_have_sockets_of_their_own(self, stack: ExitStack) -> None:
+        """One port can be bound for each of IPv4 and IPv6."""
+        first = stack.enter_context(bind_udp("0.0.0.0", 0))
+        second = stack.enter_context(bind_udp("::", first.getsockname()[1]))
+        assert second.getsockname()[1] == first.getsockname()[1]
+
+    def test_shared_port_is_shared_by_wish_only(self, stack: ExitStack) -> None:
+        """Workers share a port with SO_REUSEPORT; without it the second is an error that names the address in use."""
+        first = stack.enter_context(bind_udp("127.0.0.1", 0, reuse_port=True))
+        port = first.getsockname()[1]
+        stack.enter_context(bind_udp("127.0.0.1", port, reuse_port=True))
+        with pytest.raises(OSError, match="in use"):
+            bind_udp("127.0.0.1", port)
+
+
+class TestConnect:
+    def test_flow_hears_from_its_peer_only(self, stack: ExitStack) -> None:
+        """A datagram of anybody else never reaches the program."""
+        peer = stack.enter_context(bind_udp("127.0.0.1", 0))
+        other = stack.enter_context(bind_udp("127.0.0.1", 0))
+        flow = stack.enter_context(connect_udp("127.0.0.1", peer.getsockname()[1], source="127.0.0.1"))
+        other.sendto(b"forged", flow.getsockname())
+        peer.sendto(b"right", flow.getsockname())
+        got: list[bytes] = []
+        make_flow_reader(flow, lambda datagram, _now: got.append(datagram))()
+        assert got == [b"right"]
+
+    def test_address_that_is_not_ours_is_an_error(self) -> None:
+        """And no socket is left open."""
+        with pytest.raises(OSError, match="assign"):
+            connect_udp("127.0.0.1", 9, source="192.0.2.1")
+
+    def test_refused_peer_is_no_error_of_the_reader(self, stack: ExitStack) -> None:
+        """Anybody can send an ICMP message: it is not heard."""
+        closed = bind_udp("127.0.0.1", 0)
+        port = closed.getsockname()[1]
+        closed.close()
+        flow = stack.enter_context(connect_udp("127.0.0.1", port))
+        flow.send(b"octets")
+        make_flow_reader(flow, lambda _datagram, _now: None)()
+
+
+class TestReader:
+    def test_flood_is_taken_in_portions(self, stack: ExitStack) -> None:
+        """One wake-up takes a bounded number, so that other sockets have their turn."""
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        for number in range(DATAGRAMS_PER_WAKE_UP + 10):
+            client.send(b"%d" % number)
+        got: list[bytes] = []
+        read = make_reader(listener, lambda datagram, _address, _now: got.append(datagram))
+        read()
+        assert len(got) == DATAGRAMS_PER_WAKE_UP
+        read()
+        assert got == [b"%d" % number for number in range(DATAGRAMS_PER_WAKE_UP + 10)]
+
+    def test_flow_flood_is_taken_in_portions(self, stack: ExitStack) -> None:
+        """The same for answers."""
+        peer = stack.enter_context(bind_udp("127.0.0.1", 0))
+        flow = stack.enter_context(connect_udp("127.0.0.1", peer.getsockname()[1]))
+        for _ in range(DATAGRAMS_PER_WAKE_UP + 10):
+            peer.sendto(b"octets", flow.getsockname())
+        got: list[bytes] = []
+        read = make_flow_reader(flow, lambda datagram, _now: got.append(datagram))
+        read()
+        assert len(got) == DATAGRAMS_PER_WAKE_UP
+
+    def test_burst_of_a_thousand_waits_in_the_buffer(self, stack: ExitStack) -> None:
+        """The kernel's usual buffer loses the end of a burst of 256 requests."""
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        if listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < 4 << 20:
+            return  # this machine gives less, and the next test looks at the warning
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        for _ in range(1000):
+            client.send(bytes(300))
+        got: list[bytes] = []
+        read = make_reader(listener, lambda datagram, _address, _now: got.append(datagram))
+        for _ in range(20):
+            read()
+        assert len(got) == 1000
+
+
+class TestBuffer:
+    def test_smaller_buffer_than_asked_for_is_a_warning_with_its_remedy(
+        self, stack: ExitStack, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An operator can do something about it."""
+        udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        with caplog.at_level(logging.WARNING):
+            given = ask_for_buffer(udp, 1 << 30)
+        if given < 1 << 30:
+            (record,) = caplog.records
+            assert record.message == "receive_buffer_small"
+            assert "rmem_max" in vars(record)["remedy"]
+        else:
+            assert caplog.records == []
