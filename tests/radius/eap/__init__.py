@@ -1,0 +1,1 @@
+"""The EAP server without I/O."""
