@@ -1,0 +1,316 @@
+"""The proxy on real sockets of the loopback."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from federation.snapshot import Realm, Snapshot
+from radius.codec.building import build_packet
+from radius.errors import DropReason
+from radius.proxy import engine as engine_module
+from radius.proxy import service as service_module
+from radius.proxy.service import MAX_EVENTS, ProxyService, ProxySockets, RandomPool
+from radius.transport.udp import bind_udp, connect_udp
+from radius.wire.attributes import find_vendor
+from radius.wire.authenticators import sign_request
+from radius.wire.codes import Code
+from radius.wire.hiding import reveal_salted
+from radius.wire.packet import Packet
+from tests.radius.codec.names import DICTIONARY
+from tests.radius.proxy.world import (
+    ACCESS_POINT,
+    AP,
+    HOME,
+    KEY,
+    MICROSOFT,
+    access_request,
+    home_server,
+    is_signed,
+    make_snapshot,
+    mppe_keys,
+    parse,
+    respond,
+)
+
+AUTHENTICATOR = bytes(range(16))
+
+
+class HomeOnLoopback:
+    """A home server that accepts everybody, on a port of its own."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.udp = bind_udp(host, 0)
+        self.port: int = self.udp.getsockname()[1]
+        self.seen: list[Packet] = []
+        self.answer: Callable[[Packet], bytes | None] = lambda request: respond(
+            request, attributes=mppe_keys(request.authenticator)
+        )
+
+    def start(self) -> None:
+        if self.udp.fileno() < 0:
+            self.udp = bind_udp(self.host, self.port)
+        asyncio.get_running_loop().add_reader(self.udp, self.read)
+
+    def stop(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.udp)
+        self.udp.close()
+
+    def read(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                octets, address = self.udp.recvfrom(4096)
+                request = parse(octets)
+                self.seen.append(request)
+                answer = self.answer(request)
+                if answer is not None:
+                    self.udp.sendto(answer, address)
+
+
+class Loopback:
+    """A running proxy between a client's socket and a home server."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.home = HomeOnLoopback(host)
+        self.listener = bind_udp(host, 0)
+        self.accounting = bind_udp(host, 0)
+        self.client = connect_udp(host, self.listener.getsockname()[1])
+        self.service = ProxyService(ProxySockets([self.listener], [self.accounting]), loop_key=b"k" * 32)
+        self.server = replace(home_server(host=host), port=self.home.port)
+
+    def snapshot(self, **options: object) -> Snapshot:
+        client = replace(ACCESS_POINT, networks=(ip_network(self.host),))
+        return replace(make_snapshot(self.server, clients=(client,)), **options)  # type: ignore[arg-type] # its fields
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - what is waited for happens in sockets and logs
+                await asyncio.sleep(0.01)
+
+    async def ask(self, octets: bytes, seconds: float = 5.0, client: socket.socket | None = None) -> bytes:
+        udp = client or self.client
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(udp, octets)
+        async with asyncio.timeout(seconds):
+            return await loop.sock_recv(udp, 4096)
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+async def loopback(request: pytest.FixtureRequest) -> AsyncIterator[Loopback]:
+    async with AsyncExitStack() as stack:
+        made = Loopback(request.param)
+        for udp in (made.listener, made.accounting, made.client):
+            stack.callback(udp.close)
+        made.home.start()
+        stack.callback(made.home.stop)
+        made.service.start()
+        stack.push_async_callback(made.service.stop, 0.0)
+        yield made
+
+
+class TestLogin:
+    async def test_accept_and_its_keys_come_back(self, loopback: Loopback) -> None:
+        """The whole way over real sockets, IPv4 and IPv6."""
+        loopback.service.swap(loopback.snapshot())
+        octets = await loopback.ask(access_request())
+        assert octets[:2] == bytes((Code.ACCESS_ACCEPT, 7))
+        assert is_signed(octets, AP, AUTHENTICATOR)
+        hidden = find_vendor(parse(octets), MICROSOFT, 16)
+        assert hidden is not None
+        assert reveal_salted(hidden, AP, AUTHENTICATOR) == KEY
+        counters = loopback.service.counters()
+        assert counters["answers"] == {"access_accept": 1}
+        assert counters["outstanding"] == 0
+        assert [event.outcome.value for event in loopback.service.take_events()] == ["accepted"]
+
+    async def test_packet_that_pyrad_builds_is_understood(self, loopback: Loopback) -> None:
+        """A second implementation builds the request."""
+        loopback.service.swap(loopback.snapshot())
+        octets = build_packet(
+            DICTIONARY,
+            Code.ACCESS_REQUEST,
+            identifier=7,
+            authenticator=AUTHENTICATOR,
+            attributes=[("User-Name", "anna@nobody.org"), ("NAS-Identifier", "ap")],
+            keyed=AP,
+        )
+        answer = await loopback.ask(octets)
+        assert answer[0] == Code.ACCESS_REJECT
+        assert is_signed(answer, AP, AUTHENTICATOR)
+
+    async def test_unroutable_realm_is_refused_within_50_ms(self, loopback: Loopback) -> None:
+        """A no is an answer, and quick."""
+        loopback.service.swap(loopback.snapshot())
+        octets = await loopback.ask(access_request(name=b"anna@nobody.org"), seconds=0.05)
+        assert octets[0] == Code.ACCESS_REJECT
+
+    async def test_accounting_is_answered_on_its_port(self, loopback: Loopback) -> None:
+        """Locally, on the other socket."""
+        loopback.service.swap(loopback.snapshot())
+        with connect_udp(loopback.host, loopback.accounting.getsockname()[1]) as client:
+            octets = await loopback.ask(sign_request(4, 9, b"", b"\x28\x06\x00\x00\x00\x01", AP), client=client)
+        assert octets[:2] == bytes((Code.ACCOUNTING_RESPONSE, 9))
+        assert loopback.home.seen == []
+
+    async def test_burst_of_600_is_answered(self, loopback: Loopback) -> None:
+        """More than one source port's worth at once, none lost."""
+        loopback.service.swap(loopback.snapshot())
+        loop = asyncio.get_running_loop()
+        clients = [connect_udp(loopback.host, loopback.listener.getsockname()[1]) for _ in range(3)]
+        try:
+            for client in clients:
+                for number in range(200):
+                    client.send(access_request(identifier=number, authenticator=number.to_bytes(16)))
+            async with asyncio.timeout(10):
+                for client in clients:
+                    got = {(await loop.sock_recv(client, 4096))[1] for _ in range(200)}
+                    assert got == set(range(200))
+        finally:
+            for client in clients:
+                client.close()
+
+    async def test_silent_home_server_is_asked_again(self, loopback: Loopback) -> None:
+        """The timer of the loop fires: the same octets come again after about two seconds."""
+        loopback.home.answer = lambda request: respond(request) if len(loopback.home.seen) > 1 else None
+        loopback.service.swap(loopback.snapshot())
+        octets = await loopback.ask(access_request())
+        assert octets[0] == Code.ACCESS_ACCEPT
+        requests = [each.octets for each in loopback.home.seen if each.code == Code.ACCESS_REQUEST]
+        assert requests[0] == requests[1]
+
+
+class TestSwap:
+    async def test_new_realm_is_in_force_with_the_call(self, loopback: Loopback) -> None:
+        """The next datagram meets it, under the same sockets."""
+        loopback.service.swap(loopback.snapshot(realms={}))
+        assert (await loopback.ask(access_request()))[0] == Code.ACCESS_REJECT
+        loopback.service.swap(loopback.snapshot(realms={"home.example": Realm("home.example", "home", ("home/1",))}))
+        assert (await loopback.ask(access_request(authenticator=b"n" * 16)))[0] == Code.ACCESS_ACCEPT
+
+
+class TestNames:
+    async def test_home_server_with_a_name_is_found(self, loopback: Loopback) -> None:
+        """The name is looked up in a thread; requests before that are refused, and later ones answered."""
+        if loopback.host == "::1":
+            return  # the name of this machine need not have an IPv6 address
+        loopback.server = replace(loopback.server, host="localhost")
+        loopback.service.swap(loopback.snapshot())
+        assert (await loopback.ask(access_request()))[0] == Code.ACCESS_REJECT
+        for number in range(100):
+            await asyncio.sleep(0.01)
+            octets = await loopback.ask(access_request(authenticator=number.to_bytes(16)))
+            if octets[0] == Code.ACCESS_ACCEPT:
+                return
+        pytest.fail("the name was not found")
+
+    async def test_name_that_does_not_resolve_stops_nobody_else(
+        self, loopback: Loopback, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A start with DNS down is a start; the name is tried again and again."""
+        monkeypatch.setattr(service_module, "RESOLVE_AGAIN_SECONDS", 0.01)
+        lost = home_server("lost/1", "radius.invalid")
+        snapshot = loopback.snapshot()
+        servers = {**snapshot.home_servers, "lost/1": lost}
+        loopback.service.swap(replace(snapshot, home_servers=servers))
+        assert (await loopback.ask(access_request()))[0] == Code.ACCESS_ACCEPT
+        await loopback.until(lambda: [record.message for record in caplog.records].count("name_not_resolved") >= 2)
+        loopback.service.swap(snapshot)
+
+
+def break_down(_datagram: bytes) -> Packet:
+    raise RuntimeError
+
+
+class TestFaults:
+    async def test_bug_costs_one_packet_and_is_seen(
+        self, loopback: Loopback, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No exception reaches the event loop; the next packet is served."""
+        loopback.service.swap(loopback.snapshot())
+        with monkeypatch.context() as broken:
+            broken.setattr(engine_module, "parse_packet", break_down)
+            loopback.client.send(access_request())
+            await loopback.until(lambda: loopback.service.notices.drops[DropReason.INTERNAL_ERROR] > 0)
+        assert any(record.message == "internal_error" for record in caplog.records)
+        assert (await loopback.ask(access_request()))[0] == Code.ACCESS_ACCEPT
+
+    async def test_drop_is_told_in_the_log_with_peer_and_reason(
+        self, loopback: Loopback, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Operators see which client sends what can not be taken."""
+        loopback.service.swap(loopback.snapshot())
+        with caplog.at_level(logging.WARNING):
+            loopback.client.send(b"no RADIUS")
+            assert (await loopback.ask(access_request()))[0] == Code.ACCESS_ACCEPT
+        (record,) = [each for each in caplog.records if each.message == "packet_dropped"]
+        assert vars(record)["reason"] == DropReason.TOO_SHORT
+        assert vars(record)["peer"] == "visited/ap"
+
+    async def test_home_server_without_a_listener_does_not_lose_the_next_request(self, loopback: Loopback) -> None:
+        """An ICMP error is told on the next send; the datagram goes out all the same."""
+        loopback.service.swap(loopback.snapshot())
+        loopback.home.stop()
+        loopback.client.send(access_request(identifier=1))
+        await loopback.until(lambda: loopback.service.engine.outstanding == 1)
+        loopback.home.start()
+        octets = await loopback.ask(access_request(identifier=2), seconds=1.0)
+        assert octets[:2] == bytes((Code.ACCESS_ACCEPT, 2))
+
+    async def test_events_that_nobody_takes_are_bounded_and_counted(self, loopback: Loopback) -> None:
+        """Statistics never hold up the packet path."""
+        loopback.service.swap(loopback.snapshot())
+        loopback.service.take_events()
+        await loopback.ask(access_request())
+        (event,) = loopback.service.take_events()
+        for _ in range(MAX_EVENTS + 5):
+            loopback.service.engine._emit(event)  # pyright: ignore[reportPrivateUsage] - ten thousand logins take long
+        assert loopback.service.counters()["events_lost"] == 5
+        assert len(loopback.service.take_events()) == MAX_EVENTS
+
+
+class TestStop:
+    async def test_what_is_outstanding_is_answered(self, loopback: Loopback) -> None:
+        """A stop reads nothing new and waits for what is under way."""
+        loopback.service.swap(loopback.snapshot())
+        held: list[Packet] = []
+
+        def hold(request: Packet) -> None:
+            held.append(request)
+
+        loopback.home.answer = hold
+        loopback.client.send(access_request())
+        await loopback.until(lambda: bool(held))
+        loopback.home.answer = respond
+        stopping = asyncio.create_task(loopback.service.stop(5.0))
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5):
+            octets = await loop.sock_recv(loopback.client, 4096)  # after its repeat
+            await stopping
+        assert octets[0] == Code.ACCESS_ACCEPT
+
+    async def test_stop_does_not_wait_for_ever(self, loopback: Loopback) -> None:
+        """A silent home server holds nobody up longer than the drain."""
+        loopback.service.swap(loopback.snapshot())
+        loopback.home.answer = lambda _request: None
+        loopback.client.send(access_request())
+        async with asyncio.timeout(5):
+            await loopback.until(lambda: bool(loopback.home.seen))
+            await loopback.service.stop(0.1)
+        assert loopback.service.engine.upstreams == {}
+
+
+class TestRandomPool:
+    def test_octets_are_never_given_twice(self) -> None:
+        """Request Authenticators are unpredictable and unique (RFC 2865 §3)."""
+        pool = RandomPool()
+        taken = [pool.take(20) for _ in range(1000)]
+        assert len(set(taken)) == 1000
+        assert {len(each) for each in taken} == {20}
+        assert HOME.secret not in b"".join(taken)
