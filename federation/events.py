@@ -3,8 +3,8 @@
 Nothing here names a patron: the outer user part and every inner name stay out.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from federation.reasons import RefusalReason
 
@@ -19,9 +19,8 @@ class Outcome(StrEnum):
     ACCOUNTED = "accounted"  # an Accounting-Request, answered locally
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
-    """One final answer to an access point."""
+class SignIn(NamedTuple):
+    """One final answer to an access point; a tuple, since one is made for each on the packet path."""
 
     at: float  # seconds since the epoch
     client: str  # key of the client

@@ -34,16 +34,17 @@ class Seen(Enum):
 
 
 class _Entry:
-    __slots__ = ("answer", "authenticator", "expires_at", "source")
+    __slots__ = ("answer", "authenticator", "expires_at", "key", "source")
 
-    def __init__(self, authenticator: bytes, source: str, expires_at: float) -> None:
+    def __init__(self, key: Key, authenticator: bytes, source: str, expires_at: float) -> None:
+        self.key = key
         self.authenticator = authenticator
         self.source = source
         self.expires_at = expires_at
         self.answer: bytes | None = None
 
 
-_Queue: TypeAlias = deque[tuple[Key, _Entry]]
+_Queue: TypeAlias = deque[_Entry]
 
 
 class Duplicates:
@@ -100,7 +101,7 @@ class Duplicates:
         if entry is not None:
             if entry.authenticator == authenticator and now < entry.expires_at:
                 return Seen.PENDING if entry.answer is None else entry.answer
-            self._drop(key, entry)
+            self._drop(entry)
         count = self._pending_by_source.get(source, 0)
         if count >= self._max_pending:
             return Seen.FULL
@@ -110,8 +111,8 @@ class Duplicates:
                 return Seen.FULL
         self._pending_by_source[source] = count + 1
         self._pending_count += 1
-        entry = self._entries[key] = _Entry(authenticator, source, now + PENDING_SECONDS)
-        self._pending.append((key, entry))
+        entry = self._entries[key] = _Entry(key, authenticator, source, now + PENDING_SECONDS)
+        self._pending.append(entry)
         if len(self._pending) > 2 * self._pending_count + _SHADOWS_ALLOWED:
             self._pending = self._without_shadows(self._pending, is_pending=True)
         return Seen.NEW
@@ -129,7 +130,7 @@ class Duplicates:
         self._settle(entry)
         entry.answer = octets
         entry.expires_at = now + self._window
-        self._answered.append((key, entry))
+        self._answered.append(entry)
         # A client comes back to the same key after 256 requests, so this queue too fills with shadows.
         if len(self._answered) > 2 * (len(self._entries) - self._pending_count) + _SHADOWS_ALLOWED:
             self._answered = self._without_shadows(self._answered, is_pending=False)
@@ -139,11 +140,11 @@ class Duplicates:
         """A repeat of this pending request is a new one; for requests that were dropped without an answer."""
         entry = self._entries.get(key)
         if entry is not None and entry.authenticator == authenticator and entry.answer is None:
-            self._drop(key, entry)
+            self._drop(entry)
 
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while nothing is remembered."""
-        queues = [queue[0][1].expires_at for queue in (self._pending, self._answered) if queue]
+        queues = [queue[0].expires_at for queue in (self._pending, self._answered) if queue]
         return min(queues) + SLACK_SECONDS if queues else None
 
     def on_timer(self, now: float) -> None:
@@ -153,31 +154,31 @@ class Duplicates:
     def _expire(self, now: float) -> None:
         for queue, is_pending in ((self._pending, True), (self._answered, False)):
             while queue:
-                key, entry = queue[0]
-                is_live = self._is_live(key, entry, is_pending=is_pending)
+                entry = queue[0]
+                is_live = self._is_live(entry, is_pending=is_pending)
                 if is_live and entry.expires_at > now:
                     break
                 queue.popleft()
                 if is_live:
-                    self._drop(key, entry)
+                    self._drop(entry)
 
     def _evict_answered(self) -> bool:
         """Give up the oldest answer; `_expire` has just taken the shadows before it."""
         if not self._answered:
             return False
-        self._drop(*self._answered.popleft())
+        self._drop(self._answered.popleft())
         return True
 
-    def _is_live(self, key: Key, entry: _Entry, *, is_pending: bool) -> bool:
-        return self._entries.get(key) is entry and (entry.answer is None) == is_pending
+    def _is_live(self, entry: _Entry, *, is_pending: bool) -> bool:
+        return self._entries.get(entry.key) is entry and (entry.answer is None) == is_pending
 
     def _without_shadows(self, queue: _Queue, *, is_pending: bool) -> _Queue:
-        return deque(item for item in queue if self._is_live(*item, is_pending=is_pending))
+        return deque(entry for entry in queue if self._is_live(entry, is_pending=is_pending))
 
-    def _drop(self, key: Key, entry: _Entry) -> None:
+    def _drop(self, entry: _Entry) -> None:
         if entry.answer is None:
             self._settle(entry)
-        del self._entries[key]
+        del self._entries[entry.key]
 
     def _settle(self, entry: _Entry) -> None:
         self._pending_count -= 1

@@ -154,7 +154,7 @@ class Engine:
 
     # From clients.
 
-    def receive_request(self, datagram: bytes, source: Address, listener: Listener, now: float) -> None:
+    def receive_request(self, listener: Listener, datagram: bytes, source: Address, now: float) -> None:
         """Take one datagram of the listener's; every answer leaves through it, at once or later."""
         client = self.clients.find(source[0])
         if client is None:
@@ -388,13 +388,11 @@ class Engine:
 
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while there is nothing to wait for."""
-        times = (
-            self._schedule.next_timer(),
-            self.duplicates.next_timer(),
-            self._watch.next_timer(),
-            self._tidy_at,
-        )
-        return min((time for time in times if time is not None), default=None)
+        earliest = self._tidy_at
+        for time in (self._schedule.next_timer(), self.duplicates.next_timer(), self._watch.next_timer()):
+            if time is not None and (earliest is None or time < earliest):
+                earliest = time
+        return earliest
 
     def on_timer(self, now: float) -> None:
         """What is due is done: requests sent again or given up, home servers asked, what is old forgotten."""

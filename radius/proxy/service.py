@@ -26,6 +26,7 @@ from radius.transport.udp import connect_udp, make_flow_reader, make_reader
 DRAIN_SECONDS: Final = 5.0
 RESOLVE_SECONDS: Final = 60.0  # names of home servers are looked up again this often
 RESOLVE_AGAIN_SECONDS: Final = 5.0  # and this often while one has no address
+ARM_SLACK_SECONDS: Final = 0.1  # while the timer is due this soon, nobody looks for an earlier deadline
 MAX_EVENTS: Final = 10_000  # what nobody has taken yet; the oldest goes, and is counted
 _RANDOM_POOL_OCTETS: Final = 4096
 _DRAIN_STEP_SECONDS: Final = 0.02
@@ -69,7 +70,7 @@ class ProxyService:
         """The sockets are read from now on, in the running loop."""
         self._loop = asyncio.get_running_loop()
         for listener in self._listeners:
-            receive = partial(self._receive, listener)
+            receive = partial(self.engine.receive_request, listener)
             self._loop.add_reader(listener.udp, self._guard(make_reader(listener.udp, receive)))
         self._resolve()
 
@@ -121,9 +122,6 @@ class ProxyService:
             self._events_lost += 1
         self._events.append(event)
 
-    def _receive(self, listener: "_Listener", datagram: bytes, address: Address, now: float) -> None:
-        self.engine.receive_request(datagram, address, listener, now)
-
     def _guard(self, work: Callable[[], None]) -> Callable[[], None]:
         """The callback with the one net under it: a bug costs one packet and is seen, and the timer is kept."""
 
@@ -133,7 +131,9 @@ class ProxyService:
             except Exception:  # noqa: BLE001 - the top of the loop's callbacks
                 self.notices.drops[DropReason.INTERNAL_ERROR] += 1
                 _log.exception("internal_error")
-            self._arm()
+            timer = self._timer
+            if timer is None or timer.when() > monotonic() + ARM_SLACK_SECONDS:
+                self._arm()
 
         return guarded
 

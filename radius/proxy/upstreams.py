@@ -1,6 +1,7 @@
 """Home servers as the packet path needs them: their source ports, what is outstanding, and whether they live."""
 
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
@@ -56,7 +57,7 @@ class Upstream:
         self.timeouts = 0
         self.late = 0
         self._open = open_flow
-        self._receive = receive
+        self._receive = partial(receive, self)
 
     @property
     def is_down(self) -> bool:
@@ -67,7 +68,7 @@ class Upstream:
         """Another source port, if there may be one and the system gives it."""
         if self.address is None or not self.identifiers.may_grow:
             return None
-        flow = self._open(self.address, self.server.port, self._take_datagram)
+        flow = self._open(self.address, self.server.port, self._receive)
         if flow is not None:
             self.identifiers.add_flow(flow)
         return flow
@@ -104,9 +105,6 @@ class Upstream:
             "timeouts": self.timeouts,
             "late": self.late,
         }
-
-    def _take_datagram(self, flow: Flow, datagram: bytes, now: float) -> None:
-        self._receive(self, flow, datagram, now)
 
 
 def is_address(host: str) -> bool:

@@ -59,6 +59,8 @@ class Watch:
 
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while there is nobody to ask."""
+        if not self._watched:
+            return None
         times = [upstream.liveness.next_timer() for upstream in self._watched.values()]
         return min((time for time in times if time is not None), default=None)
 

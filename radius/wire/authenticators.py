@@ -122,17 +122,27 @@ def verify_message_authenticator(
     offset = packet.message_authenticator
     if not offset:
         return Verdict.ABSENT
-    octets = packet.octets
-    found = octets[offset + 2 : offset + 18]
-    after_authenticator = octets[20 : offset + 2] + _ZEROS + octets[offset + 18 :]
-    if request_authenticator is None:
-        request_authenticator = _ZEROS if packet.code in COMPUTED_AUTHENTICATOR_CODES else packet.authenticator
-    elif packet.code == _ACCOUNTING_RESPONSE and compare_digest(
-        keyed.hmac_md5(octets[:4] + _ZEROS + after_authenticator), found
-    ):
-        return Verdict.VALID  # no RFC says how it is computed here: FreeRADIUS and pyrad take zeros
-    expected = keyed.hmac_md5(octets[:4] + request_authenticator + after_authenticator)
-    return Verdict.VALID if compare_digest(expected, found) else Verdict.INVALID
+    signed = packet.octets
+    if request_authenticator is not None:
+        # No RFC says how it is computed in an Accounting-Response: FreeRADIUS and pyrad take zeros.
+        if packet.code == _ACCOUNTING_RESPONSE and _has_right_digest(
+            _replace_authenticator(signed, _ZEROS), offset, keyed
+        ):
+            return Verdict.VALID
+        signed = _replace_authenticator(signed, request_authenticator)
+    elif packet.code in COMPUTED_AUTHENTICATOR_CODES:
+        signed = _replace_authenticator(signed, _ZEROS)
+    return Verdict.VALID if _has_right_digest(signed, offset, keyed) else Verdict.INVALID
+
+
+def _replace_authenticator(octets: bytes, authenticator: bytes) -> bytes:
+    return octets[:4] + authenticator + octets[20:]
+
+
+def _has_right_digest(signed: bytes, offset: int, keyed: KeyedSecret) -> bool:
+    """Whether the Message-Authenticator at `offset` is right for octets that hold the authenticator it is made with."""
+    expected = keyed.hmac_md5(signed[: offset + 2] + _ZEROS + signed[offset + 18 :])
+    return compare_digest(expected, signed[offset + 2 : offset + 18])
 
 
 def verify_request_authenticator(packet: Packet, keyed: KeyedSecret) -> bool:
@@ -197,13 +207,15 @@ def decide_response_authenticity(
     """
     if not packet.message_authenticator and (requires_message_authenticator or _EAP_MESSAGE in packet.types):
         return DropReason.MESSAGE_AUTHENTICATOR_MISSING
-    octets = packet.octets
-    expected = md5(octets[:4] + request_authenticator + octets[20:] + keyed.secret).digest()
-    if not compare_digest(expected, packet.authenticator):
+    signed = _replace_authenticator(packet.octets, request_authenticator)
+    if not compare_digest(md5(signed + keyed.secret).digest(), packet.authenticator):
         return DropReason.RESPONSE_AUTHENTICATOR_WRONG
-    if verify_message_authenticator(packet, keyed, request_authenticator) is Verdict.INVALID:
-        return DropReason.MESSAGE_AUTHENTICATOR_WRONG
-    return None
+    offset = packet.message_authenticator
+    if packet.code == _ACCOUNTING_RESPONSE:
+        is_right = verify_message_authenticator(packet, keyed, request_authenticator) is not Verdict.INVALID
+    else:
+        is_right = not offset or _has_right_digest(signed, offset, keyed)
+    return None if is_right else DropReason.MESSAGE_AUTHENTICATOR_WRONG
 
 
 def sign_request(

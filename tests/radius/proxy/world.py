@@ -132,7 +132,7 @@ class World:
     # Clients.
 
     def send(self, datagram: bytes, source: Address = AP_ADDRESS, listener: FakeListener | None = None) -> None:
-        self.engine.receive_request(datagram, source, listener or self.listener, self.now)
+        self.engine.receive_request(listener or self.listener, datagram, source, self.now)
 
     def take_answers(self, listener: FakeListener | None = None) -> list[bytes]:
         """What the clients got since the last time."""
