@@ -1,10 +1,11 @@
 # The commands a person types; everything else is in the tools that they call.
 PYTHON ?= python3
 VENV := .venv
+COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help venv demo test check peers bench clean
+.PHONY: help venv demo test test-compiled check peers compiled bench clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,9 +42,30 @@ check: $(VENV)/.test ## style and types
 test: $(VENV)/.test peers check ## everything that has to hold (under 10 minutes on 2 cores)
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report= -m "not long"
 	$(BIN)/python -m tests.support.coverage_gates
+	@if command -v cc >/dev/null || [ -n "$$CI" ]; then $(MAKE) --no-print-directory test-compiled; \
+	else echo "Left out: the tests of the compiled packet path, which need gcc and python3-dev."; fi
 
-bench: $(VENV)/.test peers ## the load measurements beside the peers that are installed
+# Built from a copy, so that no extension module lands beside the source that the tests interpret.
+PACKAGES := biebroam.py radius federation api config
+$(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebroam.py -name '*.py' 2>/dev/null) | $(VENV)/.run
+	@command -v cc >/dev/null || { echo "A C compiler is missing. Run: sudo apt-get install gcc python3-dev" >&2; exit 1; }
+	rm -rf build/source && mkdir -p build/source && cp -r $(PACKAGES) pyproject.toml README.md LICENSE build/source
+	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
+	$(COMPILED)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(COMPILED)/bin/python -m pip uninstall --quiet --yes biebroam
+	HATCH_BUILD_HOOK_ENABLE_MYPYC=1 $(COMPILED)/bin/python -m pip install --quiet ./build/source
+	@touch $@
+
+compiled: peers $(COMPILED)/.run ## Biebroam with its packet path compiled, in .venv-compiled
+
+# The same tests of the packet path, on the compiled modules.
+test-compiled: compiled ## the tests of radius/ on the compiled packet path
+	rm -rf build/tests && mkdir -p build/tests && cp -r tests pyproject.toml build/tests
+	$(COMPILED)/bin/python -m pip install --quiet --group test
+	cd build/tests && ../../$(COMPILED)/bin/python -m pytest -n 2 -p no:cacheprovider tests/radius
+
+bench: $(VENV)/.test compiled ## the load measurements beside the peers that are installed
 	$(BIN)/python -m tests.load.bench $(ARGS)
 
 clean: ## away with what was built here
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(COMPILED) build dist .pytest_cache .ruff_cache .hypothesis .coverage

@@ -234,9 +234,10 @@ class Engine:
             return RefusalReason.LOOP_BACK
         slot = upstream.identifiers.take(exchange)
         if slot is None:
-            slot = self._grow(upstream, exchange, now)
-            if isinstance(slot, RefusalReason):
-                return slot
+            grown = self._grow(upstream, exchange, now)
+            if isinstance(grown, RefusalReason):
+                return grown
+            slot = grown
         random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
         authenticator = random[:AUTHENTICATOR_OCTETS]
         proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
@@ -321,6 +322,7 @@ class Engine:
             return
         slot = upstream.identifiers.find(flow, identifier)
         exchange = slot.exchange if slot is not None else upstream.identifiers.find_late(flow, identifier)
+        reason: DropReason | None
         if exchange is None:
             reason = DropReason.UNMATCHED_RESPONSE
         elif packet.code not in _EXPECTED_ANSWERS:

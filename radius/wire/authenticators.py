@@ -6,41 +6,12 @@ Message-Authenticator and placing it first in everything that Biebroam sends.
 
 from enum import Enum
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
 from radius.errors import DropReason
 from radius.wire.codes import AttributeType, Code
+from radius.wire.digests import Digest, md5
 from radius.wire.packet import AUTHENTICATOR_OCTETS, HEADER_OCTETS, MAX_PACKET_OCTETS, Packet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    class Digest(Protocol):
-        """A running MD5, as `hashlib` gives it."""
-
-        def copy(self) -> "Digest":
-            """Return an independent digest with what went in so far."""
-            ...
-
-        def update(self, octets: bytes, /) -> None:
-            """Put more octets in."""
-            ...
-
-        def digest(self) -> bytes:
-            """Return the 16 octets."""
-            ...
-
-    md5: Callable[[bytes], Digest]
-else:
-    try:
-        # CPython's own MD5 starts in half the time of OpenSSL's, and a proxied login takes about 20 of them. It is
-        # also there when OpenSSL runs in its FIPS mode. Some distributions leave it out.
-        from _md5 import md5
-    except ImportError:
-        from functools import partial
-        from hashlib import md5 as _openssl_md5
-
-        md5 = partial(_openssl_md5, usedforsecurity=False)
 
 _HMAC_BLOCK_OCTETS: Final = 64  # RFC 2104 §2
 _INNER_PAD: Final = bytes(octet ^ 0x36 for octet in range(256))

@@ -156,10 +156,11 @@ def _move_nested(value: bytes, rehiding: "Rehiding") -> bytes | None:
     pieces: list[bytes] = []
     for kind, start, value_start, end, _ in parse_sub_attributes(value, 0, _NESTED_LAYOUT) or ():
         pieces.append(value[start:value_start])
-        moved: bytes | None = value[value_start:end]
         if kind in _NESTED_SALTED:
             moved = rehiding.rehide_salted(value[value_start:end])
             if moved is None:
                 return None
-        pieces.append(moved)
+            pieces.append(moved)
+        else:
+            pieces.append(value[value_start:end])
     return b"".join(pieces) or None

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.load.laboratory import CLIENT_SECRET, HOME_SECRET, pinned, realm_names
-from tests.support.biebroam import DataDirectory
+from tests.support.biebroam import COMMAND, DataDirectory
 from tests.support.freeradius import NextHop, start_freeradius_proxy
 from tests.support.processes import Program, find_program
 from tests.support.radsecproxy import start_radsecproxy
 
 PROXY_CPU = 0
+COMPILED = Path(__file__).parents[2] / ".venv-compiled" / "bin" / "biebroam"  # `make compiled` puts it there
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,9 @@ class Job:
         return NextHop("127.0.0.1", self.home_port, HOME_SECRET)
 
 
-def start_biebroam(job: Job) -> Program:
+def start_biebroam(job: Job, command: Path = COMPILED) -> Program:
     """`biebroam proxy`, one process, from a data directory made with `init` and `apply`."""
-    data = DataDirectory(job.folder / "biebroam")
+    data = DataDirectory(job.folder / "biebroam", command=command)
     data.initialise()
     realms = ", ".join(f'"{name}"' for name in realm_names(job.realms))
     data.apply(f"""
@@ -94,8 +96,10 @@ def start_radsecproxy_peer(job: Job) -> Program:
     return _pin(start_radsecproxy(job.folder / "radsecproxy", port=job.port, secret=CLIENT_SECRET, realms=realms))
 
 
+OURS = ("biebroam", "interpreted")  # the same source, with its packet path compiled and without
 PEERS: dict[str, Callable[[Job], Program]] = {
     "biebroam": start_biebroam,
+    "interpreted": partial(start_biebroam, command=COMMAND),
     "radsecproxy": start_radsecproxy_peer,
     "freeradius": start_freeradius,
 }
@@ -103,4 +107,4 @@ PEERS: dict[str, Callable[[Job], Program]] = {
 
 def installed_peers() -> list[str]:
     """The peers that this machine has; Biebroam first."""
-    return [name for name in PEERS if name == "biebroam" or find_program(name) is not None]
+    return [name for name in PEERS if name in OURS or find_program(name) is not None]

@@ -19,9 +19,10 @@ LOOPBACK = "127.0.0.1"
 class DataDirectory:
     """A data directory of Biebroam's, and the commands on it."""
 
-    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None, command: Path = COMMAND) -> None:
         """The folder need not exist; settings are environment variables over the tests' own."""
         self.folder = folder
+        self.command = command
         self.token = ""
         self.environment = {
             "BIEBROAM_DATA": str(folder),
@@ -39,7 +40,7 @@ class DataDirectory:
     ) -> subprocess.CompletedProcess[str]:
         """One command, to its end."""
         run = subprocess.run(
-            [str(COMMAND), *(str(argument) for argument in arguments)],
+            [str(self.command), *(str(argument) for argument in arguments)],
             input=text,
             capture_output=True,
             text=True,
@@ -78,7 +79,7 @@ class DataDirectory:
         if port is not None:
             environment["BIEBROAM_AUTH_PORT"] = str(port)
         log = self.folder.parent / f"{self.folder.name}-{arguments[0]}-{free_port()}.log"
-        program = Program(wrap([COMMAND, *arguments]), log, environment=environment)
+        program = Program(wrap([self.command, *arguments]), log, environment=environment)
         return program.wait_ready(ports_file.exists)
 
     @property

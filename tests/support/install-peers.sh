@@ -10,6 +10,8 @@ have eapol_test || packages="$packages eapoltest"
 have freeradius || packages="$packages freeradius"
 have radclient || packages="$packages freeradius-utils"
 have radsecproxy || packages="$packages radsecproxy"
+have cc || packages="$packages gcc libc6-dev"
+[ -e "/usr/include/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')/Python.h" ] || packages="$packages python3-dev"
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then

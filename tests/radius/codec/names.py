@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import config
 from radius.codec.dictionary import load
 from radius.wire.authenticators import KeyedSecret
 
-DICTIONARY_PATH = Path(__file__).parents[3] / "config" / "dictionaries" / "dictionary"
+DICTIONARY_PATH = Path(config.__file__).parent / "dictionaries" / "dictionary"
 DICTIONARY = load(DICTIONARY_PATH)
 KEYED = KeyedSecret(b"a secret of this test")
 AUTHENTICATOR = bytes(range(16))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radius.errors import DropReason
-from radius.wire import authenticators
+from radius.wire import digests
 from radius.wire.authenticators import (
     KeyedSecret,
     Verdict,
@@ -101,12 +101,16 @@ class TestKeyedSecret:
     def test_works_without_the_interpreters_own_md5(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where Python has no MD5 of its own, OpenSSL's serves."""
         monkeypatch.setitem(sys.modules, "_md5", None)
-        spec = importlib.util.spec_from_file_location("authenticators_again", authenticators.__file__)
+        spec = importlib.util.spec_from_file_location("digests_again", digests.__file__)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        assert module.KeyedSecret(b"key").hmac_md5(b"octets") == KeyedSecret(b"key").hmac_md5(b"octets")
+        assert module.md5 is not digests.md5
+        running = module.md5(b"oct")
+        copied = running.copy()
+        copied.update(b"ets")
+        assert (running.digest(), copied.digest()) == (digests.md5(b"oct").digest(), digests.md5(b"octets").digest())
 
 
 class TestRequests:
