@@ -13,7 +13,6 @@ import pytest
 from federation.snapshot import Realm, Snapshot
 from radius.codec.building import build_packet
 from radius.errors import DropReason
-from radius.proxy import engine as engine_module
 from radius.proxy import service as service_module
 from radius.proxy.service import MAX_EVENTS, ProxyService, ProxySockets, RandomPool
 from radius.transport.udp import bind_udp, connect_udp
@@ -235,7 +234,7 @@ class TestFaults:
         """No exception reaches the event loop; the next packet is served."""
         loopback.service.swap(loopback.snapshot())
         with monkeypatch.context() as broken:
-            broken.setattr(engine_module, "parse_packet", break_down)
+            broken.setattr(loopback.service.engine, "_random_octets", break_down)
             loopback.client.send(access_request())
             await loopback.until(lambda: loopback.service.notices.drops[DropReason.INTERNAL_ERROR] > 0)
         assert any(record.message == "internal_error" for record in caplog.records)
