@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -223,8 +224,9 @@ class TestNames:
         loopback.service.swap(snapshot)
 
 
-def break_down(_datagram: bytes) -> Packet:
-    raise RuntimeError
+class BrokenCounter(Counter[str]):
+    def __getitem__(self, key: str) -> int:
+        raise RuntimeError(key)
 
 
 class TestFaults:
@@ -234,7 +236,7 @@ class TestFaults:
         """No exception reaches the event loop; the next packet is served."""
         loopback.service.swap(loopback.snapshot())
         with monkeypatch.context() as broken:
-            broken.setattr(loopback.service.engine, "_random_octets", break_down)
+            broken.setattr(loopback.service.notices, "requests", BrokenCounter())
             loopback.client.send(access_request())
             await loopback.until(lambda: loopback.service.notices.drops[DropReason.INTERNAL_ERROR] > 0)
         assert any(record.message == "internal_error" for record in caplog.records)
