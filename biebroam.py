@@ -410,6 +410,11 @@ class Node:
         # The same process without what the command line had to load: a third of its memory.
         os.execve(sys.executable, [sys.executable, __file__, role], environment)  # noqa: S606 - no shell is meant
 
+    def find_directory(self, data: Path | None) -> tuple[Path, bool]:
+        """The data directory, and whether the database is in it."""
+        settings = load_settings(data)
+        return settings.data, not settings.database_url
+
     def examine(self, data: Path | None) -> Sequence[Mapping[str, Any]]:  # Any: the values of a finding
         """What was found about this node."""
         from dataclasses import asdict

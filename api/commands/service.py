@@ -7,6 +7,8 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
+from api.commands.backup import register_backup
+
 Data = Annotated[Path | None, typer.Option("--data", help="The data directory (default BIEBROAM_DATA, biebroam-data)")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
@@ -40,6 +42,10 @@ class Node(Protocol):
 
     def serve_alone(self, role: str, data: Path | None) -> int:
         """The exit status of that role, when it has ended."""
+        ...
+
+    def find_directory(self, data: Path | None) -> tuple[Path, bool]:
+        """The data directory, and whether the database is in it."""
         ...
 
     def examine(self, data: Path | None) -> Sequence[Mapping[str, Any]]:
@@ -83,6 +89,7 @@ def register_service(app: typer.Typer, node: Node) -> None:
         _register_role(app, node, role, text)
 
     _register_examination(app, node)
+    register_backup(app, node)
 
 
 def _register_examination(app: typer.Typer, node: Node) -> None:
