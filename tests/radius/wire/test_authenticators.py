@@ -298,3 +298,19 @@ class TestSize:
             sign_request(Code.ACCESS_REQUEST, 1, bytes(16), body, CLIENT)
         with pytest.raises(ValueError, match="4076 octets of attributes"):
             sign_response(Code.ACCESS_ACCEPT, 1, bytes(16), body, CLIENT)
+
+
+class TestAccountingResponses:
+    @pytest.mark.parametrize("alters", [False, True])
+    def test_message_authenticator_is_checked_where_there_is_one(self, *, alters: bool) -> None:
+        """RFC 2866 names none, and what an implementation adds all the same has to be right."""
+        keyed = KeyedSecret(SECRET)
+        asked = bytes(range(16))
+        octets = sign_response(Code.ACCOUNTING_RESPONSE, 1, asked, b"", keyed)
+        if alters:
+            body = octets[20:-1] + bytes((octets[-1] ^ 1,))
+            signed = hashlib.md5(octets[:4] + asked + body + SECRET).digest()
+            octets = octets[:4] + signed + body
+        packet = parse(octets)
+        reason = decide_response_authenticity(packet, keyed, asked, requires_message_authenticator=False)
+        assert reason is (DropReason.MESSAGE_AUTHENTICATOR_WRONG if alters else None)
