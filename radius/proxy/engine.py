@@ -38,6 +38,7 @@ from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import AUTHENTICATOR_OCTETS, Packet, parse_packet
 from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_request, rewrite_response
 
+MAX_SOURCES: Final = 4096  # client addresses with their ports; beyond, they are learnt anew
 TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
@@ -91,6 +92,7 @@ class Engine:
         self.duplicates = Duplicates()
         self.outstanding = 0
         self._pins = Pins()
+        self._sources: dict[Address, Address] = {}
         self._draining: list[Upstream] = []
         self._schedule: Schedule[Exchange] = Schedule()
         self._watch = Watch(notices, random_octets)
@@ -175,6 +177,7 @@ class Engine:
             self.notices.drop(reason, client.key, now)
             return
         self.notices.requests[_CODE_NAMES[code]] += 1
+        source = self._intern(source)
         key = (source, packet.octets[:2], listener)
         seen = self.duplicates.receive(key, packet.authenticator, client.key, now)
         if seen is Seen.NEW:
@@ -192,6 +195,15 @@ class Engine:
             self.notices.drop(
                 DropReason.DUPLICATE_PENDING if seen is Seen.PENDING else DropReason.QUEUE_FULL, client.key, now
             )
+
+    def _intern(self, source: Address) -> Address:
+        """The same object for each request of one port: the table of duplicates keeps a hundred thousand of them."""
+        known = self._sources.get(source)
+        if known is None:
+            if len(self._sources) >= MAX_SOURCES:
+                self._sources.clear()  # a client may change its port with every request
+            known = self._sources[source] = source
+        return known
 
     def _answer_locally(self, exchange: Exchange, now: float) -> None:
         packet, keyed = exchange.packet, exchange.client.keyed

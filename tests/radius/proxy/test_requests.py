@@ -7,6 +7,7 @@ import pytest
 from federation.events import Outcome
 from federation.snapshot import Client, Realm
 from radius.errors import DropReason
+from radius.proxy.engine import MAX_SOURCES
 from radius.proxy.pipeline import MAX_HOPS
 from radius.wire.attributes import concatenate
 from radius.wire.authenticators import Verdict, sign_request, verify_message_authenticator
@@ -424,6 +425,14 @@ class TestDuplicates:
             world.send(access_request())
         assert len(world.take_forwarded()) == 1
         assert world.notices.drops[DropReason.DUPLICATE_PENDING] == 999
+
+    def test_client_may_change_its_port_with_every_request(self, world: World) -> None:
+        """However many ports it used, each request goes on once, and its repeat not at all."""
+        datagram = access_request()
+        ports = range(1024, 1024 + MAX_SOURCES + 10)
+        for port in (*ports, *ports):
+            world.send(datagram, (AP_ADDRESS[0], port))
+        assert len(world.take_forwarded()) == len(ports)
 
     def test_repeat_after_the_answer_gets_the_same_octets(self, world: World) -> None:
         """The home server is not asked twice."""
