@@ -10,12 +10,12 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import sqlite3
 import tarfile
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Final
@@ -24,6 +24,8 @@ from sqlalchemy import URL, select
 
 from federation.errors import Conflict, InvalidInput, NotFound
 from federation.services.feed import compile_for_proxy
+from federation.statistics.reports import read_reports
+from federation.store.announcements import is_anybody_listening
 from federation.store.compile import read_revision
 from federation.store.session import Store
 from federation.store.tables.trust import AuthorityRow
@@ -123,12 +125,10 @@ def restore(file: Path, root: Path, *, mark: str, replaces: bool = False) -> tup
 
 
 def is_served(root: Path) -> bool:
-    """Whether processes of a service listen for announcements in the data directory."""
-    for path in (root / "run").glob("announce-*.sock"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe, suppress(OSError):
-            probe.connect(str(path))
-            return True
-    return False
+    """Whether processes of a service work on the data directory: they listen for announcements, or report."""
+    run = root / "run"
+    now = datetime.now(UTC)
+    return is_anybody_listening(run) or any(report.is_fresh(now) for report in read_reports(run))
 
 
 def _open_store(path: Path) -> Store:

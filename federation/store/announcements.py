@@ -42,6 +42,16 @@ def announce(run_directory: Path, revision: int) -> int:
     return reached
 
 
+def is_anybody_listening(run_directory: Path) -> bool:
+    """Whether a process listens in the directory. Never raises; a file that a killed process left is nobody."""
+    with suppress(OSError), _short_path(run_directory) as directory:
+        for path in run_directory.glob(f"{PREFIX}*{SUFFIX}"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe, suppress(OSError):
+                probe.connect(f"{directory}/{path.name}")
+                return True
+    return False
+
+
 def bind_announcements(run_directory: Path, name: str) -> socket.socket:
     """A non-blocking socket on which announcements arrive; `name` is unique among the node's processes.
 

@@ -13,6 +13,8 @@ from federation.errors import Conflict, FederationError, InvalidInput, NotFound,
 from federation.model import Actor, Role
 from federation.services.backup import MANIFEST, back_up, restore
 from federation.services.initialisation import initialise
+from federation.statistics.reports import ReportFile
+from federation.store.announcements import bind_announcements
 from federation.store.session import Store
 
 OPERATOR = Actor("test", Role.OPERATOR, source_address="local")
@@ -94,6 +96,23 @@ class TestRestore:
             assert (tmp_path / "other" / name).read_bytes() == (node / name).read_bytes()
         assert all(not stat.S_IMODE(path.stat().st_mode) & 0o077 for path in (tmp_path / "other").rglob("*"))
         assert not stat.S_IMODE((tmp_path / "other").stat().st_mode) & 0o077
+
+    def test_directory_that_is_served_is_left_alone(self, archive: Path, tmp_path: Path) -> None:
+        """However deep it lies: a Unix address of its own would be too long there."""
+        root = tmp_path / ("deep" * 20) / "node"
+        run = root / "run"
+        run.mkdir(parents=True)
+        with bind_announcements(run, "proxy-0"), pytest.raises(Conflict, match="stop it first"):
+            restore(archive, root, mark="now", replaces=True)
+        restore(archive, root, mark="now", replaces=True)  # the file of the socket is still there, and nobody behind it
+
+    def test_directory_whose_worker_reports_is_left_alone(self, archive: Path, tmp_path: Path) -> None:
+        """A role that does not listen for announcements is seen by what it says about itself."""
+        root = tmp_path / "other"
+        (root / "run").mkdir(parents=True)
+        ReportFile(root / "run", "api", 0).write(1, {})
+        with pytest.raises(Conflict, match="stop it first"):
+            restore(archive, root, mark="now", replaces=True)
 
     def test_moves_what_was_there_aside_when_told(self, archive: Path, node: Path) -> None:
         """Nothing is deleted; without the order nothing is done."""
