@@ -179,11 +179,13 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
     if kind == "api":
         return build_api(settings, sockets["api"][0], runs_workers=not is_alone)
     if kind == "recorder":
-        from federation.services.renewal import Renewals
+        from federation.services.recorder import Recorder, RecorderSettings
 
-        return Renewals(open_registry(settings))
+        wanted = RecorderSettings.parse(*settings.recording)
+        return Recorder(open_registry(settings), settings.directory.run, wanted)
     from federation.services.feed import SnapshotFeed, SnapshotRole, compile_for_home, compile_for_proxy, hosted_secret
     from federation.snapshot import HomeSnapshot, Snapshot
+    from federation.statistics.outlet import Outlet
     from federation.trust.keystore import load_sealer
 
     directory = settings.directory
@@ -206,7 +208,7 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
             compile_newest=lambda session: compile_for_proxy(session, sealer, settings.hosted_addresses),
             **common,
         )
-        return SnapshotRole(proxy, feed)
+        return SnapshotRole(proxy, feed, Outlet(proxy.take_events, directory.run))
     from federation.identity.local import LocalStore
     from radius.home.service import HomeService
 

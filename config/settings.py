@@ -52,6 +52,10 @@ class Settings:
     api_port: int = 8080
     hosted_homes: tuple[str, ...] = DEFAULT_HOSTED_HOMES  # where a proxy that runs alone finds Biebroam's home servers
     workers: int = 1  # proxy processes of `serve`
+    sign_in_days: int = 7  # how long sign-ins are kept; 0: not at all
+    fticks: str = ""  # where F-Ticks go: "file:PATH", "syslog" or "syslog:HOST:PORT"; empty: none are written
+    fticks_prefix: str = ""  # empty: F-TICKS/<name of the federation>/1.0
+    fticks_station: str = "vendor-key-hashed"  # how devices' addresses are written in them
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat | None = None  # None: console on a terminal, else JSON
 
@@ -70,6 +74,11 @@ class Settings:
         """Host and port of each of Biebroam's own home servers."""
         parts = (address.rpartition(":") for address in self.hosted_homes)
         return tuple((host.strip("[]"), int(port)) for host, _, port in parts)
+
+    @property
+    def recording(self) -> tuple[int, str, str, str]:
+        """What the recorder keeps and tells: days, and of F-Ticks the destination, the prefix and how devices look."""
+        return self.sign_in_days, self.fticks, self.fticks_prefix, self.fticks_station
 
     def to_json(self) -> str:
         """The settings as a worker gets them from the process that starts it."""

@@ -1,11 +1,12 @@
 """Where settings come from: arguments over the environment over `…_FILE` over biebroam.toml over the defaults."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -31,6 +32,9 @@ PREFIX = "BIEBROAM_"
 _OF_COMMANDS = frozenset({"BIEBROAM_TOKEN", "BIEBROAM_TOKEN_FILE", "BIEBROAM_API", "BIEBROAM_CHILD"})
 _MAX_FILE_OCTETS = 65_536
 _MAX_WORKERS = 256
+_MAX_DAYS = 3_660
+_DESTINATION = re.compile(r"file:.+|syslog(:[A-Za-z0-9.:\[\]-]+:[0-9]{1,5})?")
+_PREFIX = re.compile(r"[A-Za-z0-9./_-]{1,100}")
 _ALL_WORDS = frozenset({"", "*", "all"})
 
 Port = Annotated[int, Field(ge=0, le=65_535)]  # 0: any free one
@@ -53,6 +57,12 @@ class _Read(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=_MAX_WORKERS)] = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), validate_default=False
     )
+    sign_in_days: Annotated[int, Field(ge=0, le=_MAX_DAYS)] = 7
+    fticks: str = ""
+    fticks_prefix: str = ""
+    fticks_station: Literal[
+        "static", "original", "vendor-hashed", "vendor-key-hashed", "fully-hashed", "fully-key-hashed"
+    ] = "vendor-key-hashed"
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat | None = None
 
@@ -95,6 +105,22 @@ class _Read(BaseSettings):
     def check_address(cls, value: str) -> str:
         """An IP address."""
         return str(ip_address(value.strip()))
+
+    @field_validator("fticks")
+    @classmethod
+    def check_destination(cls, value: str) -> str:
+        """A file, this machine's syslog, or a collector."""
+        if value and not _DESTINATION.fullmatch(value):
+            raise ValueError("F-Ticks go to file:PATH, syslog or syslog:HOST:PORT")
+        return value
+
+    @field_validator("fticks_prefix")
+    @classmethod
+    def check_prefix(cls, value: str) -> str:
+        """What a line begins with."""
+        if value and not _PREFIX.fullmatch(value):
+            raise ValueError("the prefix of F-Ticks looks like F-TICKS/biebroam/1.0")
+        return value
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
@@ -159,6 +185,10 @@ def load_settings(
         api_port=read.api_port,
         hosted_homes=read.hosted_homes,
         workers=read.workers,
+        sign_in_days=read.sign_in_days,
+        fticks=read.fticks,
+        fticks_prefix=read.fticks_prefix,
+        fticks_station=read.fticks_station,
         log_level=read.log_level,
         log_format=read.log_format,
     )

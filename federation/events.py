@@ -32,3 +32,4 @@ class SignIn(NamedTuple):
     reason: RefusalReason | None
     seconds: float  # from the request to its answer
     revision: int  # of the snapshot that decided
+    station: bytes = b""  # Calling-Station-Id as it came; it is hashed before anybody keeps it

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol
 
 from federation.errors import SnapshotRejected
 from federation.snapshot import HomeServer, HomeSnapshot, SharedSecret, Snapshot
+from federation.statistics.outlet import Outlet
 from federation.store.follower import SnapshotFollower
 from federation.store.saved import AnySnapshot, load_snapshot
 from federation.trust.keystore import Sealer
@@ -163,9 +164,11 @@ class SnapshotService(Protocol):
 class SnapshotRole(Generic[AnySnapshot]):
     """Such a service with the feed that brings it each new snapshot: a role of a worker."""
 
-    def __init__(self, service: SnapshotService, feed: SnapshotFeed[AnySnapshot]) -> None:
+    def __init__(self, service: SnapshotService, feed: SnapshotFeed[AnySnapshot], outlet: Outlet | None = None) -> None:
+        """`outlet` takes the events of the service to the recorder; None for one that has none."""
         self._service = service
         self._feed = feed
+        self._outlet = outlet
 
     @property
     def revision(self) -> int:
@@ -179,18 +182,23 @@ class SnapshotRole(Generic[AnySnapshot]):
 
     def counters(self) -> Mapping[str, object]:
         """Those of the service, and how long the last swap took."""
-        return {**self._service.counters(), "swap_seconds": self._feed.swap_seconds}
+        counters: dict[str, object] = {**self._service.counters(), "swap_seconds": self._feed.swap_seconds}
+        return counters if self._outlet is None else {**counters, **self._outlet.counters()}
 
     async def start(self) -> None:
         """It works: from the saved snapshot at once, from the registry as soon as that has been read."""
         self._feed.load_saved()
         self._service.start()
+        if self._outlet is not None:
+            self._outlet.start()
         await self._feed.start()
 
     async def drain(self) -> None:
         """It has answered what was outstanding."""
         await self._feed.stop()
         await self._service.stop(DRAIN_SECONDS)
+        if self._outlet is not None:
+            await self._outlet.stop()
 
 
 def build_hosted(addresses: tuple[tuple[str, int], ...], sealer: Sealer) -> tuple[HomeServer, ...]:

@@ -26,7 +26,7 @@ def announce(run_directory: Path, revision: int) -> int:
     reached = 0
     with (
         suppress(OSError),
-        _short_path(run_directory) as directory,
+        short_path(run_directory) as directory,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
     ):
         for path in run_directory.glob(f"{PREFIX}*{SUFFIX}"):
@@ -44,7 +44,7 @@ def announce(run_directory: Path, revision: int) -> int:
 
 def is_anybody_listening(run_directory: Path) -> bool:
     """Whether a process listens in the directory. Never raises; a file that a killed process left is nobody."""
-    with suppress(OSError), _short_path(run_directory) as directory:
+    with suppress(OSError), short_path(run_directory) as directory:
         for path in run_directory.glob(f"{PREFIX}*{SUFFIX}"):
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe, suppress(OSError):
                 probe.connect(f"{directory}/{path.name}")
@@ -62,7 +62,7 @@ def bind_announcements(run_directory: Path, name: str) -> socket.socket:
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        with _short_path(run_directory) as directory:
+        with short_path(run_directory) as directory:
             listener.bind(f"{directory}/{path.name}")
         path.chmod(0o600)
     except OSError:
@@ -95,7 +95,12 @@ def _path_of(run_directory: Path, name: str) -> Path:
 
 
 @contextmanager
-def _short_path(directory: Path) -> Generator[str]:
+def short_path(directory: Path) -> Generator[str]:
+    """A path of the directory that is short enough for a Unix address, inside the block.
+
+    Raises:
+        OSError: it is not there.
+    """
     descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{descriptor}"

@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from federation.errors import Conflict
-from federation.store.tables import patrons, registry, tokens, trust  # all tables are known once this module is
+from federation.store.tables import (
+    patrons,
+    registry,
+    sign_ins,
+    tokens,
+    trust,
+)  # all tables are known once this module is
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10.0  # a writer waits this long for another; changes take a few milliseconds each
 
-TABLES = (registry, patrons, tokens, trust)
+TABLES = (registry, patrons, tokens, trust, sign_ins)
 
 
 _MIGRATING = Lock()  # Alembic keeps its context in a global: one migration at a time in a process

@@ -1,0 +1,135 @@
+"""The way of sign-ins out of a worker: datagrams on a Unix socket in the run directory, to this node's recorder.
+
+The packet path never waits for it. What the recorder can not take now is kept here, up to a bound; beyond it the oldest
+goes and is counted. Without a recorder nothing else of the worker changes.
+"""
+
+import asyncio
+import json
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, cast
+
+from federation.events import Outcome, SignIn
+from federation.reasons import RefusalReason
+from federation.store.announcements import short_path
+
+RECORDER_SOCKET: Final = "recorder.sock"
+EVENTS_IN_DATAGRAM: Final = 100  # some 25 KiB; the kernel takes 200 KiB in one
+MAX_WAITING: Final = 20_000  # about ten seconds of a busy worker; what a recorder that restarts takes
+FORWARD_SECONDS: Final = 0.25
+MAX_STATION_OCTETS: Final = 253  # RFC 2865 §5: of any attribute's value
+_FINAL: Final = frozenset({Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNANSWERED})
+
+TakeEvents = Callable[[], Sequence[SignIn]]
+
+
+class Outlet:
+    """Takes the events of one worker and sends them on; challenges and accounting are no sign-ins and end here."""
+
+    def __init__(self, take: TakeEvents, run_directory: Path) -> None:
+        """`take` returns what happened since it was last called."""
+        self._take = take
+        self._directory = run_directory
+        self._waiting: deque[SignIn] = deque()
+        self._sent = 0
+        self._dropped = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def counters(self) -> Mapping[str, object]:
+        """How many sign-ins went to the recorder, wait for it, and were dropped."""
+        return {"events_sent": self._sent, "events_queued": len(self._waiting), "events_dropped": self._dropped}
+
+    def start(self) -> None:
+        """Events are forwarded from now on, in the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._keep_forwarding(), name="forward events")
+
+    async def stop(self) -> None:
+        """What could still be sent was sent; what could not is lost and counted no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        self.forward()
+
+    def forward(self) -> None:
+        """Whatever the recorder takes now is sent; never waits."""
+        self._waiting.extend(event for event in self._take() if event.outcome in _FINAL)
+        while len(self._waiting) > MAX_WAITING:
+            self._waiting.popleft()
+            self._dropped += 1
+        if not self._waiting:
+            return
+        with (
+            suppress(OSError),  # no recorder, or one whose socket is full: later
+            short_path(self._directory) as directory,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
+        ):
+            while self._waiting:
+                count = min(EVENTS_IN_DATAGRAM, len(self._waiting))
+                events = [self._waiting[index] for index in range(count)]
+                sender.sendto(encode_events(events), f"{directory}/{RECORDER_SOCKET}")
+                for _ in range(count):
+                    self._waiting.popleft()
+                self._sent += count
+
+    async def _keep_forwarding(self) -> None:
+        while True:
+            await asyncio.sleep(FORWARD_SECONDS)
+            self.forward()
+
+
+def encode_events(events: Sequence[SignIn]) -> bytes:
+    """The events as one datagram: a JSON list of lists, in the order of `SignIn`'s fields."""
+    return json.dumps(
+        [[*event[:-1], event.station[:MAX_STATION_OCTETS].decode("latin-1")] for event in events],
+        separators=(",", ":"),
+    ).encode()
+
+
+def decode_events(datagram: bytes) -> list[SignIn]:
+    """The events of a datagram.
+
+    Raises:
+        ValueError: it is none that `encode_events` wrote.
+    """
+    rows: object = json.loads(datagram)
+    if isinstance(rows, list):
+        return [_decode(row) for row in cast("list[object]", rows)]
+    raise ValueError("no list of events")
+
+
+def _decode(row: object) -> SignIn:
+    match row:
+        case [
+            float(at) | int(at),
+            str(client),
+            str(visited),
+            str(realm),
+            str(home),
+            str(home_server),
+            str(outcome),
+            (str() | None) as reason,
+            float(seconds) | int(seconds),
+            int(revision),
+            str(station),
+        ]:
+            return SignIn(
+                float(at),
+                client,
+                visited,
+                realm,
+                home,
+                home_server,
+                Outcome(outcome),
+                None if reason is None else RefusalReason(reason),
+                float(seconds),
+                revision,
+                station.encode("latin-1"),
+            )
+        case _:
+            raise ValueError("no event")
