@@ -91,6 +91,17 @@ class Realm:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerTrust:
+    """What a proxy shows to its RADIUS/TLS peers, and whom of them it believes."""
+
+    certificate_chain_pem: bytes  # end entity first, without the root
+    private_key_pem: bytes = field(repr=False)
+    anchors_pem: bytes  # the roots under which a peer's chain has to end; two of them during a roll-over
+    revoked_serials: frozenset[str] = frozenset()  # of our own authority, lower-case hexadecimal
+    revocation_lists_pem: bytes = b""  # of other authorities, whose certificates are trusted too
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a proxy needs to know, at one revision of the registry."""
 
@@ -101,6 +112,7 @@ class Snapshot:
     realms: Mapping[str, Realm] = field(default_factory=dict[str, Realm])
     denied_realms: tuple[str, ...] = ()  # exact names, "*.suffix" or "name.*"; see federation.policy
     default_home_servers: tuple[str, ...] = ()  # where unknown realms go; empty: nowhere
+    peer_trust: PeerTrust | None = None  # None: no RADIUS/TLS
 
 
 @dataclass(frozen=True, slots=True)

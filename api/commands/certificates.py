@@ -27,6 +27,9 @@ def register_certificates(  # noqa: C901 - five commands, each a few lines
         context: typer.Context,
         csr: Annotated[Path, typer.Option(help="The request (PKCS #10, PEM)")],
         library: Annotated[str, typer.Option(help="Id of the library whose peer it is")],
+        profile: Annotated[
+            str | None, typer.Option(help="peer, home-server or access-point [default: all that its roles allow]")
+        ] = None,
         as_json: Json = False,  # noqa: FBT002 - a flag of the command line
     ) -> None:
         """Issue a certificate from a request; prints it and its chain as PEM."""
@@ -35,7 +38,7 @@ def register_certificates(  # noqa: C901 - five commands, each a few lines
         except (OSError, UnicodeDecodeError):
             fail(f"can not read a request in PEM from {csr}")
         with open_api(place_of(context)) as api:
-            made = api.post("/v1/certificates", {"library": library, "csr": request})
+            made = api.post("/v1/certificates", {"library": library, "csr": request, "profile": profile})
         if as_json:
             print_json(made)
         else:

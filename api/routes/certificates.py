@@ -34,7 +34,7 @@ def list_certificates(
 def issue_certificate(body: CertificateRequest, changing: Changing, response: Response) -> CertificateView:
     """Issue a certificate for a library's peer, from a PKCS #10 request. The private key stays where it is."""
     with changing.open() as change:
-        issued = certificates.issue_certificate(change, changing.actor, body.library, body.csr.encode())
+        issued = certificates.issue_certificate(change, changing.actor, body.library, body.csr.encode(), body.profile)
     response.headers["Location"] = f"/v1/certificates/{issued.serial}"
     return CertificateView.show(issued)
 

@@ -19,6 +19,9 @@ class CertificateRequest(Schema):
 
     library: Annotated[str, Field(min_length=1, max_length=63, description="The library whose peer it is")]
     csr: Annotated[str, Field(min_length=1, max_length=MAX_REQUEST_OCTETS, description="The request, as PEM")]
+    profile: Annotated[
+        Profile | None, Field(description="peer, home-server or access-point; null: all that the library's roles allow")
+    ] = None
 
 
 class Revocation(Schema):

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from federation.errors import NotFound, TrustError
 from federation.model import Actor, Role
 from federation.services.registry import Change, Registry
-from federation.snapshot import EapServerCredentials
+from federation.snapshot import EapServerCredentials, PeerTrust
 from federation.store.tables.registry import FederationRow
 from federation.store.tables.trust import AuthorityRow, CertificateRow
 from federation.trust.authority import (
@@ -27,6 +27,7 @@ from federation.trust.authority import (
     create_root,
     is_due,
     issue_eap_server,
+    issue_operator,
 )
 from federation.trust.keystore import Sealer
 from federation.trust.profiles import CRL_REFRESH, Profile, Purpose
@@ -36,10 +37,14 @@ SYSTEM = Actor("biebroam", Role.OPERATOR)  # who acts when nobody has asked
 ROOT = "root"
 ISSUING = "issuing"
 _PEM = serialization.Encoding.PEM
+_OWN = {  # certificates whose keys are here, with the authority that signs each
+    Profile.EAP_SERVER: ("certificate of the hosted home server", Purpose.EAP, issue_eap_server),
+    Profile.OPERATOR: ("certificate of the federation's proxy", Purpose.PEERS, issue_operator),
+}
 
 
 def create_authorities(change: Change) -> None:
-    """Both authorities exist, with their first revocation lists, and the hosted home server has its certificate."""
+    """Both authorities exist, with their first revocation lists; hosted home server and proxy have certificates."""
     name = _federation(change.session).name
     for purpose in Purpose:
         if change.session.get(AuthorityRow, (purpose, ROOT)) is None:
@@ -57,8 +62,9 @@ def create_authorities(change: Change) -> None:
 def renew_due(change: Change) -> list[str]:
     """Everything that was due is renewed; the list says what, in words for a log.
 
-    Due are: an issuing authority and the hosted home server's certificate after two thirds of their lives, the latter
-    also when the federation's `eap_server_name` is another than it says, and revocation lists after a day.
+    Due are: an issuing authority and the certificates of the hosted home server and of the proxy after two thirds of
+    their lives, the latter two also when the federation's `eap_server_name` is another than they say, and revocation
+    lists after a day.
     """
     done: list[str] = []
     name = _federation(change.session).name
@@ -78,9 +84,10 @@ def renew_due(change: Change) -> list[str]:
             if not change.now - CRL_REFRESH < row.crl_issued_at <= change.now:
                 _publish(change, row, open_authority(row, change.sealer))
                 done.append(f"revocation list of {purpose} {row.level}")
-    if _eap_certificate_is_due(change.session, change.now):
-        renew_eap_certificate(change)
-        done.append("certificate of the hosted home server")
+    for profile, (title, _, _) in _OWN.items():
+        if _own_certificate_is_due(change.session, profile, change.now):
+            renew_own_certificate(change, profile)
+            done.append(title)
     return done
 
 
@@ -90,7 +97,7 @@ def is_renewal_due(session: Session, now: datetime) -> bool:
     return bool(rows) and (
         any(is_due(_certificate(row), now) for row in rows if row.level == ISSUING)
         or any(not now - CRL_REFRESH < row.crl_issued_at <= now for row in rows)
-        or _eap_certificate_is_due(session, now)
+        or any(_own_certificate_is_due(session, profile, now) for profile in _OWN)
     )
 
 
@@ -106,20 +113,19 @@ def renew_when_due(registry: Registry) -> list[str]:
         return renew_due(change)
 
 
-def renew_eap_certificate(change: Change) -> str:
-    """The hosted home server has a new certificate, with a new key, for the federation's `eap_server_name`.
+def renew_own_certificate(change: Change, profile: Profile) -> str:
+    """The hosted home server, or the proxy, has a new certificate with a new key for the federation's server name.
 
-    Earlier ones stay valid: home servers that have not heard of the change yet go on with theirs. Returns the serial
+    Earlier ones stay valid: processes that have not heard of the change yet go on with theirs. Returns the serial
     number.
     """
     federation = _federation(change.session)
-    issuing = open_authority(load_authority(change.session, Purpose.EAP, ISSUING), change.sealer)
-    keyed = issue_eap_server(issuing, federation.eap_server_name, federation.name, change.now)
-    for earlier in change.session.scalars(_eap_certificates()):
+    _, purpose, issue = _OWN[profile]
+    issuing = open_authority(load_authority(change.session, purpose, ISSUING), change.sealer)
+    keyed = issue(issuing, federation.eap_server_name, federation.name, change.now)
+    for earlier in change.session.scalars(_own_certificates(profile)):
         earlier.superseded_at = change.now
-    row = build_row(
-        keyed.certificate, Purpose.EAP, Profile.EAP_SERVER, names=(federation.eap_server_name,), now=change.now
-    )
+    row = build_row(keyed.certificate, purpose, profile, names=(federation.eap_server_name,), now=change.now)
     row.sealed_key = change.sealer.seal(keyed.key_pem, row.key_context)
     change.session.add(row)
     change.session.flush()
@@ -133,14 +139,31 @@ def load_eap_credentials(session: Session, sealer: Sealer) -> EapServerCredentia
     Raises:
         TrustError: there is none yet, or its key does not open.
     """
-    row = session.scalars(_eap_certificates()).first()
-    if row is None or row.sealed_key is None:
-        raise TrustError("the hosted home server has no certificate yet")
-    issuing = load_authority(session, Purpose.EAP, ISSUING)
-    return EapServerCredentials(
-        certificate_chain_pem=(row.certificate_pem + issuing.certificate_pem).encode(),
-        private_key_pem=sealer.open(row.sealed_key, row.key_context),
+    return EapServerCredentials(*_own_credentials(session, sealer, Profile.EAP_SERVER))
+
+
+def load_peer_trust(session: Session, sealer: Sealer) -> PeerTrust:
+    """What the proxy shows to RADIUS/TLS peers, and whom of them it believes.
+
+    Raises:
+        TrustError: there is no certificate yet, or its key does not open.
+    """
+    chain, key = _own_credentials(session, sealer, Profile.OPERATOR)
+    revoked = session.scalars(
+        select(CertificateRow.serial).where(
+            CertificateRow.purpose == Purpose.PEERS, CertificateRow.revoked_at.is_not(None)
+        )
     )
+    return PeerTrust(chain, key, load_anchors(session, Purpose.PEERS).encode(), frozenset(revoked))
+
+
+def _own_credentials(session: Session, sealer: Sealer, profile: Profile) -> tuple[bytes, bytes]:
+    row = session.scalars(_own_certificates(profile)).first()
+    if row is None or row.sealed_key is None:
+        owner = "hosted home server" if profile is Profile.EAP_SERVER else "proxy"
+        raise TrustError(f"the {owner} has no certificate yet")
+    issuing = load_authority(session, Purpose(row.purpose), ISSUING)
+    return (row.certificate_pem + issuing.certificate_pem).encode(), sealer.open(row.sealed_key, row.key_context)
 
 
 def load_anchors(session: Session, purpose: Purpose) -> str:
@@ -233,12 +256,12 @@ def _revoked(session: Session, purpose: str, now: datetime) -> list[Revoked]:
     ]
 
 
-def _eap_certificates() -> Select[CertificateRow]:
-    """The hosted home server's certificates that are in use, the newest first."""
+def _own_certificates(profile: Profile) -> Select[CertificateRow]:
+    """Those of that profile that are in use, the newest first."""
     return (
         select(CertificateRow)
         .where(
-            CertificateRow.profile == Profile.EAP_SERVER,
+            CertificateRow.profile == profile,
             CertificateRow.superseded_at.is_(None),
             CertificateRow.revoked_at.is_(None),
         )
@@ -246,8 +269,8 @@ def _eap_certificates() -> Select[CertificateRow]:
     )
 
 
-def _eap_certificate_is_due(session: Session, now: datetime) -> bool:
-    row = session.scalars(_eap_certificates()).first()
+def _own_certificate_is_due(session: Session, profile: Profile, now: datetime) -> bool:
+    row = session.scalars(_own_certificates(profile)).first()
     return (
         row is None
         or row.names != [_federation(session).eap_server_name]

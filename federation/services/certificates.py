@@ -19,7 +19,7 @@ from federation.services.authorities import (
     build_row,
     load_authority,
     publish_crl,
-    renew_eap_certificate,
+    renew_own_certificate,
 )
 from federation.services.registry import Change, cursor_page, find_library, require_writer
 from federation.store.tables.registry import FederationRow, LibraryRow, RealmRow
@@ -30,6 +30,7 @@ from federation.trust.profiles import (
     Profile,
     Purpose,
     RequestRefused,
+    choose_profile,
     parse_peer_request,
     reread_certificate,
     verify_ownership,
@@ -77,8 +78,12 @@ class Certificate:
     chain_pem: str  # the certificate and its issuer, without the root: what a TLS server sends
 
 
-def issue_certificate(change: Change, actor: Actor, library: str, request_pem: bytes) -> Certificate:
+def issue_certificate(
+    change: Change, actor: Actor, library: str, request_pem: bytes, profile: Profile | None = None
+) -> Certificate:
     """A new certificate for a peer of *library*, from a PKCS #10 request in PEM.
+
+    Without *profile* it is for all that the library's roles allow.
 
     Raises:
         NotFound: there is no such library, or it is not the actor's.
@@ -89,7 +94,7 @@ def issue_certificate(change: Change, actor: Actor, library: str, request_pem: b
     require_writer(actor)
     row = find_library(change.session, actor, library)
     request = parse_peer_request(request_pem)
-    return _issue(change, row, request)
+    return _issue(change, row, request, choose_profile(row.roles, profile))
 
 
 def show_certificate(session: Session, actor: Actor, serial: str, now: datetime) -> Certificate:
@@ -124,7 +129,8 @@ def list_certificates(
 def renew_certificate(change: Change, actor: Actor, serial: str) -> Certificate:
     """A new certificate in the place of another, which stays valid to its end.
 
-    A peer's has the same key and names, if they are still the library's; the hosted home server's has a new key.
+    A peer's has the same key and names, if they are still the library's; the hosted home server's and the proxy's
+    have a new key.
 
     Raises:
         NotFound: there is none that the actor may see.
@@ -137,12 +143,12 @@ def renew_certificate(change: Change, actor: Actor, serial: str) -> Certificate:
     if row.revoked_at is not None:
         raise Conflict(f"certificate {serial} is revoked: make a new request with a new key")
     if row.library_id is None:
-        renewed = renew_eap_certificate(change)
+        renewed = renew_own_certificate(change, Profile(row.profile))
         return _describe(change.session, _find(change.session, actor, renewed), change.now)
     library = find_library(change.session, actor, row.library_id)
     request = reread_certificate(row.certificate_pem.encode())
     row.superseded_at = change.now
-    return _issue(change, library, request)
+    return _issue(change, library, request, _profile_of_successor(library, Profile(row.profile)))
 
 
 def revoke_certificate(
@@ -150,7 +156,7 @@ def revoke_certificate(
 ) -> Certificate:
     """The certificate is revoked, and the new revocation list says so; to revoke it again changes nothing.
 
-    When it was the hosted home server's, that has a new one at once.
+    When it was the hosted home server's or the proxy's, that has a new one at once.
 
     Raises:
         NotFound: there is none that the actor may see.
@@ -166,8 +172,8 @@ def revoke_certificate(
             "certificate.revoke", f"certificate/{row.serial}", library=row.library_id, after={"reason": reason}
         )
         publish_crl(change, Purpose(row.purpose))
-        if row.profile == Profile.EAP_SERVER and row.superseded_at is None:
-            renew_eap_certificate(change)
+        if row.library_id is None and row.superseded_at is None:
+            renew_own_certificate(change, Profile(row.profile))
     return _describe(change.session, row, change.now)
 
 
@@ -216,24 +222,34 @@ def _revoke_rows(change: Change, rows: Sequence[CertificateRow], reason: Revocat
     return len(rows)
 
 
-def _issue(change: Change, library: LibraryRow, request: PeerRequest) -> Certificate:
+def _profile_of_successor(library: LibraryRow, profile: Profile) -> Profile:
+    """The same, unless the library's roles no longer reach for it."""
+    try:
+        return choose_profile(library.roles, profile)
+    except RequestRefused:
+        return choose_profile(library.roles)
+
+
+def _issue(change: Change, library: LibraryRow, request: PeerRequest, profile: Profile) -> Certificate:
     if not library.is_active:
         raise Conflict(f"library {library.id} is suspended; it gets no certificates")
     verify_ownership(request.names, request.nai_realms, library.id, _owners_of_realms(change.session))
     federation = change.session.scalars(select(FederationRow)).one()
+    if federation.eap_server_name in request.names:  # though it may stand under a library's realm
+        raise RequestRefused(f"{federation.eap_server_name} is the federation's own name")
     issuing = open_authority(load_authority(change.session, Purpose.PEERS, ISSUING), change.sealer)
     certificate = issue_peer(
         issuing,
         request,
-        library=library.id,
-        roles=library.roles,
+        unit=library.id,
+        profile=profile,
         federation_name=federation.name,
         now=change.now,
     )
     row = build_row(
         certificate,
         Purpose.PEERS,
-        Profile.PEER,
+        profile,
         names=request.names,
         nai_realms=request.nai_realms,
         now=change.now,

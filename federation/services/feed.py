@@ -5,11 +5,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol
 
-from federation.errors import SnapshotRejected
+from federation.errors import SnapshotRejected, TrustError
 from federation.snapshot import HomeServer, HomeSnapshot, SharedSecret, Snapshot
 from federation.statistics.outlet import Outlet
 from federation.store.follower import SnapshotFollower
@@ -217,9 +218,13 @@ def hosted_secret(sealer: Sealer) -> SharedSecret:
 
 def compile_for_proxy(session: "Session", sealer: Sealer, addresses: tuple[tuple[str, int], ...]) -> Snapshot:
     """The snapshot of a proxy of this node, whose own home servers listen at `addresses`."""
-    from federation.store.compile import compile_snapshot  # noqa: PLC0415 - loads SQLAlchemy; see SnapshotFeed
+    from federation.services.authorities import load_peer_trust  # noqa: PLC0415 - loads SQLAlchemy; see SnapshotFeed
+    from federation.store.compile import compile_snapshot  # noqa: PLC0415 - as above
 
-    return compile_snapshot(session, sealer, build_hosted(addresses, sealer))
+    snapshot = compile_snapshot(session, sealer, build_hosted(addresses, sealer))
+    with suppress(TrustError):  # a registry of an earlier version, whose first renewal is still to come
+        snapshot = replace(snapshot, peer_trust=load_peer_trust(session, sealer))
+    return snapshot
 
 
 def compile_for_home(session: "Session", sealer: Sealer) -> HomeSnapshot:

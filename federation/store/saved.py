@@ -16,6 +16,7 @@ from federation.snapshot import (
     HomeServer,
     HomeSnapshot,
     HostedRealm,
+    PeerTrust,
     Realm,
     Snapshot,
 )
@@ -24,7 +25,17 @@ from federation.trust.keystore import Sealer
 # The seal is bound to the shape of the values, so that a file of another version is not read as if it were this one's.
 _SHAPE: Final = "; ".join(
     f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
-    for kind in (Client, EapServerCredentials, Federation, HomeServer, HomeSnapshot, HostedRealm, Realm, Snapshot)
+    for kind in (
+        Client,
+        EapServerCredentials,
+        Federation,
+        HomeServer,
+        HomeSnapshot,
+        HostedRealm,
+        PeerTrust,
+        Realm,
+        Snapshot,
+    )
 )
 _MODULES: Final = frozenset({"federation.snapshot", "ipaddress"})
 

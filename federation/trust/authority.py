@@ -10,7 +10,7 @@ certificate that it signed and its revocation list go on being valid.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,15 +20,14 @@ from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID, N
 from federation.trust.profiles import (
     CLOCK_SKEW,
     CRL_LIFETIME,
-    EAP_SERVER_LIFETIME,
     ISSUING_LIFETIME,
-    PEER_LIFETIME,
     ROOT_LIFETIME,
+    USAGES,
     PeerRequest,
+    Profile,
     PublicKey,
     Purpose,
     build_alternative_names,
-    policies_of,
 )
 
 _TITLES = {Purpose.PEERS: "Peers", Purpose.EAP: "Wi-Fi"}
@@ -111,7 +110,7 @@ def issue_eap_server(
     if len(server_name) <= _COMMON_NAME_CHARACTERS:
         subject.append(x509.NameAttribute(NameOID.COMMON_NAME, server_name))
     builder = _end_entity_builder(
-        issuing, Purpose.EAP, x509.Name(subject), key.public_key(), now, EAP_SERVER_LIFETIME, crl_url
+        issuing, Profile.EAP_SERVER, x509.Name(subject), key.public_key(), now, crl_url
     ).add_extension(x509.SubjectAlternativeName([x509.DNSName(server_name)]), critical=False)
     return KeyedCertificate(builder.sign(issuing.key, hashes.SHA256()), key)
 
@@ -120,29 +119,45 @@ def issue_peer(
     issuing: KeyedCertificate,
     request: PeerRequest,
     *,
-    library: str,
-    roles: Iterable[str],
+    unit: str,
+    profile: Profile,
     federation_name: str,
     now: datetime,
     crl_url: str | None = None,
 ) -> x509.Certificate:
-    """A certificate for a member's RADIUS/TLS peer: the names and the key of *request*, everything else ours.
+    """A certificate for a RADIUS/TLS peer: the names and the key of *request*, everything else ours.
 
-    The subject says whom it was issued to and is never compared with anything; the policies say what the member may
-    be (`federation.trust.profiles.policies_of`).
+    The subject says whom it was issued to (*unit*, a library) and is never compared with anything; policies and
+    extended key usage say what the peer may be (`federation.trust.profiles.USAGES`).
     """
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, federation_name[:_COMMON_NAME_CHARACTERS]),
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, library[:_COMMON_NAME_CHARACTERS]),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit[:_COMMON_NAME_CHARACTERS]),
         ]
     )
-    builder = _end_entity_builder(issuing, Purpose.PEERS, subject, request.public_key, now, PEER_LIFETIME, crl_url)
+    builder = _end_entity_builder(issuing, profile, subject, request.public_key, now, crl_url)
     builder = builder.add_extension(build_alternative_names(request.names, request.nai_realms), critical=False)
-    policies = [x509.PolicyInformation(policy, None) for policy in policies_of(roles)]
-    if policies:
-        builder = builder.add_extension(x509.CertificatePolicies(policies), critical=False)
+    policies = [x509.PolicyInformation(policy, None) for policy in USAGES[profile].policies]
+    builder = builder.add_extension(x509.CertificatePolicies(policies), critical=False)
     return builder.sign(issuing.key, hashes.SHA256())
+
+
+def issue_operator(
+    issuing: KeyedCertificate, server_name: str, federation_name: str, now: datetime, crl_url: str | None = None
+) -> KeyedCertificate:
+    """A certificate with a new key for the federation's own proxy, which peers know as *server_name* (A-labels)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = issue_peer(
+        issuing,
+        PeerRequest(key.public_key(), (server_name,), ()),
+        unit="operator",
+        profile=Profile.OPERATOR,
+        federation_name=federation_name,
+        now=now,
+        crl_url=crl_url,
+    )
+    return KeyedCertificate(certificate, key)
 
 
 def build_crl(
@@ -201,20 +216,19 @@ def _authority_builder(
 
 def _end_entity_builder(
     issuing: KeyedCertificate,
-    purpose: Purpose,
+    profile: Profile,
     subject: x509.Name,
     public_key: PublicKey,
     now: datetime,
-    lifetime: timedelta,
     crl_url: str | None,
 ) -> x509.CertificateBuilder:
     """Never valid for longer than the issuing authority: past that no chain would verify."""
-    end = min(now + lifetime, issuing.certificate.not_valid_after_utc)
+    end = min(now + USAGES[profile].lifetime, issuing.certificate.not_valid_after_utc)
     builder = (
         _builder(subject, issuing.certificate.subject, public_key, now, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(_EXTENDED_KEY_USAGE[purpose]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(USAGES[profile].extended_key_usage), critical=False)
     )
     builder = _with_key_identifiers(builder, public_key, issuing)
     if crl_url is not None:

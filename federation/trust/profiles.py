@@ -6,6 +6,9 @@ Policies stand under an arc of our own, derived from a UUID (ITU-T X.667, "2.25"
 |---|---|
 | `2.25.38681224966750673154396114888944680192.1.1` | the member may authenticate patrons (home) |
 | `2.25.38681224966750673154396114888944680192.1.2` | the member may ask for visitors (visited) |
+| `2.25.38681224966750673154396114888944680192.1.3` | this is the federation's own proxy (operator) |
+
+The extended key usage follows the profile: who only asks has no certificate that passes for a server's.
 """
 
 import re
@@ -19,6 +22,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from federation.errors import InvalidInput
 
@@ -26,14 +30,14 @@ CLOCK_SKEW = timedelta(hours=1)  # certificates begin this much earlier: devices
 ROOT_LIFETIME = timedelta(days=20 * 365)  # longer than the devices that hold it
 ISSUING_LIFETIME = timedelta(days=2190)  # renewed after 4 years, so that the 2 years left cover any certificate
 EAP_SERVER_LIFETIME = timedelta(days=730)  # Apple's devices refuse more than 825 days
-PEER_LIFETIME = timedelta(days=397)
+PEER_LIFETIME = timedelta(days=90)  # renewed by itself at two thirds (RFC 7030); a list that is not read harms less
 CRL_LIFETIME = timedelta(days=7)
 CRL_REFRESH = timedelta(days=1)
 
 POLICY_ARC = "2.25.38681224966750673154396114888944680192.1"
 POLICY_HOME = x509.ObjectIdentifier(f"{POLICY_ARC}.1")
 POLICY_VISITED = x509.ObjectIdentifier(f"{POLICY_ARC}.2")
-_POLICIES: Mapping[str, x509.ObjectIdentifier] = {"home": POLICY_HOME, "visited": POLICY_VISITED}
+POLICY_OPERATOR = x509.ObjectIdentifier(f"{POLICY_ARC}.3")
 
 NAI_REALM = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.8")  # id-on-naiRealm, RFC 7585 §2.2
 
@@ -63,15 +67,41 @@ class Purpose(StrEnum):
 class Profile(StrEnum):
     """What a certificate is for."""
 
-    PEER = "peer"
+    PEER = "peer"  # both a home server and who asks
+    HOME_SERVER = "home-server"
+    ACCESS_POINT = "access-point"
+    OPERATOR = "operator"  # the federation's own proxy, towards every peer
     EAP_SERVER = "eap-server"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a profile puts into a certificate."""
+
+    lifetime: timedelta
+    extended_key_usage: tuple[x509.ObjectIdentifier, ...]
+    policies: tuple[x509.ObjectIdentifier, ...]
+    roles: frozenset[str]  # that a library must have to be given it
+
+
+_BOTH_ENDS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)  # RFC 6614 §2.3
+USAGES: Mapping[Profile, Usage] = {
+    Profile.PEER: Usage(PEER_LIFETIME, _BOTH_ENDS, (POLICY_HOME, POLICY_VISITED), frozenset({"home", "visited"})),
+    Profile.HOME_SERVER: Usage(PEER_LIFETIME, (ExtendedKeyUsageOID.SERVER_AUTH,), (POLICY_HOME,), frozenset({"home"})),
+    Profile.ACCESS_POINT: Usage(
+        PEER_LIFETIME, (ExtendedKeyUsageOID.CLIENT_AUTH,), (POLICY_VISITED,), frozenset({"visited"})
+    ),
+    Profile.OPERATOR: Usage(PEER_LIFETIME, _BOTH_ENDS, (POLICY_OPERATOR,), frozenset()),
+    Profile.EAP_SERVER: Usage(EAP_SERVER_LIFETIME, (ExtendedKeyUsageOID.SERVER_AUTH,), (), frozenset()),
+}
+LIBRARY_PROFILES = (Profile.PEER, Profile.HOME_SERVER, Profile.ACCESS_POINT)  # the widest first
 
 
 class RequestRefused(InvalidInput):
     """A certificate request that the peers' profile does not allow; the message says what is wrong with it."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, field="csr")
+    def __init__(self, message: str, *, field: str = "csr") -> None:
+        super().__init__(message, field=field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +170,20 @@ def verify_ownership(names: Iterable[str], nai_realms: Iterable[str], owner: str
             raise RequestRefused(f"{value} is not a realm of library {owner}")
 
 
-def policies_of(roles: Iterable[str]) -> tuple[x509.ObjectIdentifier, ...]:
-    """The policies of a member with these roles ("home", "visited"), in a fixed order."""
-    wanted = set(roles)
-    return tuple(policy for role, policy in _POLICIES.items() if role in wanted)
+def choose_profile(roles: Iterable[str], wanted: Profile | None = None) -> Profile:
+    """The profile *wanted*, if a library with these roles ("home", "visited") may have it; else the widest it may.
+
+    Raises:
+        RequestRefused: its roles do not reach for it.
+    """
+    held = set(roles)
+    allowed = [profile for profile in LIBRARY_PROFILES if USAGES[profile].roles <= held]
+    if wanted is None and allowed:
+        return allowed[0]
+    if wanted is not None and wanted in allowed:
+        return wanted
+    names = ", ".join(allowed) or "none: it has no role"
+    raise RequestRefused(f"{wanted or 'a certificate'} is not for this library; it may have {names}", field="profile")
 
 
 def build_alternative_names(names: Collection[str], nai_realms: Collection[str]) -> x509.SubjectAlternativeName:

@@ -19,8 +19,9 @@ from federation.services.authorities import (
     load_crl_der,
     load_crl_pem,
     load_eap_credentials,
+    load_peer_trust,
     renew_due,
-    renew_eap_certificate,
+    renew_own_certificate,
     renew_when_due,
 )
 from federation.services.registry import Registry
@@ -30,7 +31,7 @@ from federation.store.session import Store
 from federation.store.tables.registry import AuditRow
 from federation.store.tables.trust import AuthorityRow, CertificateRow
 from federation.trust.keystore import NodeKey, Sealer, create_node_key
-from federation.trust.profiles import Purpose
+from federation.trust.profiles import POLICY_OPERATOR, Profile, Purpose
 from tests.federation.members import OPERATOR, START, Members
 from tests.federation.trust.certificates import pem_of_key, verify_chain
 
@@ -135,6 +136,37 @@ class TestEapCredentials:
         assert key.public_key() == eap_certificate(members).public_key()
 
 
+class TestPeerTrust:
+    def test_peers_accept_the_proxy_at_both_ends(self, members: Members, tmp_path: Path) -> None:
+        """The proxy's chain verifies under the peers' anchor for a server and for a client (RFC 6614 §2.3)."""
+        with members.registry.read() as session:
+            trust = load_peer_trust(session, members.sealer)
+        for purpose in ("sslserver", "sslclient"):
+            arguments = ("-verify_hostname", "login.biebroam.example", "-purpose", purpose)
+            found = verify_chain(tmp_path, trust.anchors_pem, trust.certificate_chain_pem, *arguments, at=START)
+            assert found.returncode == 0, found.stderr.decode()
+
+    def test_proxy_says_that_it_is_the_operators(self, members: Members) -> None:
+        """Its only policy is the operator's, which no library's certificate has."""
+        with members.registry.read() as session:
+            trust = load_peer_trust(session, members.sealer)
+        leaf = x509.load_pem_x509_certificates(trust.certificate_chain_pem)[0]
+        policies = leaf.extensions.get_extension_for_class(x509.CertificatePolicies).value
+        assert [policy.policy_identifier for policy in policies] == [POLICY_OPERATOR]
+
+    def test_key_is_new_after_two_thirds_of_its_life(self, members: Members) -> None:
+        """The proxy's key and certificate are replaced by themselves, and two are valid in overlap."""
+        with members.registry.read() as session:
+            before = load_peer_trust(session, members.sealer)
+        members.clock.advance(days=61)
+        assert "certificate of the federation's proxy" in renew_when_due(members.registry)
+        with members.registry.read() as session:
+            after = load_peer_trust(session, members.sealer)
+        assert before.private_key_pem != after.private_key_pem
+        ends = x509.load_pem_x509_certificates(before.certificate_chain_pem)[0].not_valid_after_utc
+        assert ends > members.clock.now + timedelta(days=28)
+
+
 class TestRenewal:
     def test_nothing_is_due_at_first(self, members: Members) -> None:
         """A new registry needs nothing, and asking does not change it."""
@@ -173,11 +205,13 @@ class TestRenewal:
     def test_same_moment_renewal_gives_the_new_one(self, members: Members) -> None:
         """Of two certificates of one moment the one that was made last is in use."""
         with members.change() as change:
-            serial = renew_eap_certificate(change)
+            serial = renew_own_certificate(change, Profile.EAP_SERVER)
         assert f"{eap_certificate(members).serial_number:x}" == serial
         with members.registry.read() as session:
             rows = session.scalars(select(CertificateRow)).all()
-        assert [row.superseded_at is None for row in rows if row.serial != serial] == [False]
+        assert [
+            row.superseded_at is None for row in rows if row.serial != serial and row.profile == Profile.EAP_SERVER
+        ] == [False]
 
     def test_issuing_authority_is_renewed_and_the_anchor_stays(self, members: Members, tmp_path: Path) -> None:
         """After four years the issuing authority has a new term; devices keep the root that they have."""
@@ -197,10 +231,8 @@ class TestRenewal:
         rename(members, "aanmelden.biebroam.example")
         with members.registry.read() as session:
             rows = session.scalars(select(AuditRow).where(AuditRow.action == "certificate.issue")).all()
-        assert [row.after for row in rows] == [
-            {"names": ["login.biebroam.example"]},
-            {"names": ["aanmelden.biebroam.example"]},
-        ]
+        first, second = {"names": ["login.biebroam.example"]}, {"names": ["aanmelden.biebroam.example"]}
+        assert [row.after for row in rows] == [first, first, second, second]  # the home server's, the proxy's
 
 
 class TestWhenDue:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from federation.errors import Conflict, Forbidden, NotFound
 from federation.model import Actor, MemberRole
@@ -51,6 +52,10 @@ def revoked_serials(members: Members, purpose: Purpose = Purpose.PEERS) -> set[s
     with members.registry.read() as session:
         found = x509.load_der_x509_crl(load_crl_der(session, purpose))
     return {f"{entry.serial_number:x}" for entry in found}
+
+
+def own_serial(session: Session, profile: Profile) -> str:
+    return next(item.serial for item in list_certificates(session, OPERATOR, START).items if item.profile is profile)
 
 
 def states(members: Members) -> dict[str, CertificateState]:
@@ -99,6 +104,20 @@ class TestIssue:
         """A library asks for its own peers only."""
         with pytest.raises(NotFound):
             issue(members, request_pem, LEESSTAD)
+
+    def test_federations_own_name_is_refused(self, members: Members, tmp_path: Path) -> None:
+        """A library whose realm stands above the proxy's name can not pass for the proxy."""
+        with members.change() as change:
+            add_realm(change, OPERATOR, "boekenburg", name="biebroam.example")
+        with pytest.raises(RequestRefused, match="federation's own"):
+            issue(members, openssl_request(tmp_path, "DNS:login.biebroam.example"))
+
+    def test_narrower_profile_can_be_asked_for(self, members: Members, request_pem: bytes) -> None:
+        """A certificate for an access point alone is kept and renewed as that."""
+        with members.change(BOEKENBURG) as change:
+            issued = issue_certificate(change, BOEKENBURG, "boekenburg", request_pem, Profile.ACCESS_POINT)
+            renewed = renew_certificate(change, BOEKENBURG, issued.serial)
+        assert (issued.profile, renewed.profile) == (Profile.ACCESS_POINT, Profile.ACCESS_POINT)
 
     def test_reader_is_refused(self, members: Members, request_pem: bytes) -> None:
         """A reader changes nothing."""
@@ -150,7 +169,7 @@ class TestTenants:
             assert [item.serial for item in list_certificates(session, BOEKENBURG, START).items] == [own]
             everything = list_certificates(session, OPERATOR, START).items
             assert {item.serial for item in everything if item.profile is Profile.PEER} == {own, other}
-            assert len(everything) == 3
+            assert len(everything) == 4
             of_one = list_certificates(session, OPERATOR, START, library="leesstad").items
             assert [item.serial for item in of_one] == [other]
             assert not list_certificates(session, BOEKENBURG, START, library="leesstad").items
@@ -164,7 +183,7 @@ class TestTenants:
     def test_home_servers_certificate_is_the_operators(self, members: Members) -> None:
         """A library can not take the federation's own certificate away."""
         with members.registry.read() as session:
-            serial = list_certificates(session, OPERATOR, START).items[0].serial
+            serial = own_serial(session, Profile.EAP_SERVER)
         with pytest.raises(NotFound):
             revoke(members, serial)
 
@@ -224,7 +243,7 @@ class TestRevoke:
     def test_home_server_is_never_without_a_certificate(self, members: Members) -> None:
         """When the home server's certificate is revoked, another is in its place in the same change."""
         with members.registry.read() as session:
-            serial = list_certificates(session, OPERATOR, START).items[0].serial
+            serial = own_serial(session, Profile.EAP_SERVER)
             before = load_eap_credentials(session, members.sealer)
         revoke(members, serial, OPERATOR)
         with members.registry.read() as session:
@@ -251,7 +270,7 @@ class TestRevoke:
         """A list names what could still be taken for valid, and does not grow for ever (RFC 5280 §3.3)."""
         serial = issue(members, request_pem).serial
         revoke(members, serial)
-        members.clock.advance(days=397)
+        members.clock.advance(days=90)
         other = issue(members, request_pem).serial
         revoke(members, other)
         assert revoked_serials(members) == {serial, other}
@@ -291,7 +310,7 @@ class TestRenew:
     def test_peer_gets_another_term_for_the_same_key(self, members: Members, request_pem: bytes) -> None:
         """A renewed certificate has the key and names of the first, which stays valid beside it."""
         first = issue(members, request_pem)
-        members.clock.advance(days=300)
+        members.clock.advance(days=60)
         with members.change(BOEKENBURG) as change:
             second = renew_certificate(change, BOEKENBURG, first.serial)
         keys = {pem_of_key(x509.load_pem_x509_certificate(item.certificate_pem.encode())) for item in (first, second)}
@@ -321,7 +340,7 @@ class TestRenew:
     def test_home_servers_certificate_is_renewed_with_a_new_key(self, members: Members) -> None:
         """`cert renew` of the home server's certificate replaces it and its key."""
         with members.registry.read() as session:
-            serial = list_certificates(session, OPERATOR, START).items[0].serial
+            serial = own_serial(session, Profile.EAP_SERVER)
             before = load_eap_credentials(session, members.sealer)
         with members.change() as change:
             renewed = renew_certificate(change, OPERATOR, serial)
@@ -334,5 +353,5 @@ class TestRenew:
     def test_certificate_that_ran_out_is_expired(self, members: Members, request_pem: bytes) -> None:
         """After its last moment a certificate is shown as expired."""
         serial = issue(members, request_pem).serial
-        members.clock.advance(days=397)
+        members.clock.advance(days=90)
         assert states(members) == {serial: CertificateState.EXPIRED}

@@ -24,6 +24,7 @@ from federation.trust.profiles import (
     POLICY_HOME,
     POLICY_VISITED,
     ROOT_LIFETIME,
+    Profile,
     Purpose,
     parse_peer_request,
 )
@@ -55,10 +56,10 @@ def peer(peers: Authority, tmp_path: Path) -> x509.Certificate:
     return issue(peers, tmp_path)
 
 
-def issue(authority: Authority, folder: Path, roles: tuple[str, ...] = ("home", "visited")) -> x509.Certificate:
+def issue(authority: Authority, folder: Path, profile: Profile = Profile.PEER) -> x509.Certificate:
     request = parse_peer_request(openssl_request(folder, "DNS:radius1.boekenburg.example"))
     return issue_peer(
-        authority.issuing, request, library="boekenburg", roles=roles, federation_name="biebroam", now=NOW
+        authority.issuing, request, unit="boekenburg", profile=profile, federation_name="biebroam", now=NOW
     )
 
 
@@ -141,24 +142,24 @@ class TestPeer:
         assert peer.subject.rfc4514_string() == "OU=boekenburg,O=biebroam"
 
     @pytest.mark.parametrize(
-        ("roles", "expected"),
+        ("profile", "expected"),
         [
-            (("home",), [POLICY_HOME]),
-            (("visited",), [POLICY_VISITED]),
-            (("visited", "home"), [POLICY_HOME, POLICY_VISITED]),
+            (Profile.HOME_SERVER, [POLICY_HOME]),
+            (Profile.ACCESS_POINT, [POLICY_VISITED]),
+            (Profile.PEER, [POLICY_HOME, POLICY_VISITED]),
         ],
     )
     def test_policies_say_what_the_member_may_be(
-        self, peers: Authority, tmp_path: Path, roles: tuple[str, ...], expected: list[x509.ObjectIdentifier]
+        self, peers: Authority, tmp_path: Path, profile: Profile, expected: list[x509.ObjectIdentifier]
     ) -> None:
         """Each role of a library is a policy in its certificates."""
-        certificate = issue(peers, tmp_path, roles)
+        certificate = issue(peers, tmp_path, profile)
         policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
         assert [policy.policy_identifier for policy in policies] == expected
 
     def test_policy_can_be_asked_for(self, peers: Authority, tmp_path: Path) -> None:
         """Who requires the policy of a visited library gets it from one, and not from a home (RFC 5280 §6.1)."""
-        chain = chain_of(issue(peers, tmp_path, ("visited",)), peers.issuing)
+        chain = chain_of(issue(peers, tmp_path, Profile.ACCESS_POINT), peers.issuing)
         root = peers.root.certificate_pem
         for policy, is_accepted in ((POLICY_VISITED, True), (POLICY_HOME, False)):
             arguments = ("-policy", policy.dotted_string, "-explicit_policy")
@@ -168,10 +169,18 @@ class TestPeer:
         """The signature is one that every peer verifies."""
         assert b"ecdsa-with-SHA256" in run_openssl("x509", "-noout", "-text", octets=pem(peer)).stdout
 
-    def test_library_without_a_role_has_no_policy(self, peers: Authority, tmp_path: Path) -> None:
-        """An empty list of policies is no extension."""
-        with pytest.raises(x509.ExtensionNotFound):
-            issue(peers, tmp_path, ()).extensions.get_extension_for_class(x509.CertificatePolicies)
+    @pytest.mark.parametrize(
+        ("profile", "end", "other"),
+        [(Profile.HOME_SERVER, "sslserver", "sslclient"), (Profile.ACCESS_POINT, "sslclient", "sslserver")],
+    )
+    def test_profile_is_good_for_its_own_end_only(
+        self, peers: Authority, tmp_path: Path, profile: Profile, end: str, other: str
+    ) -> None:
+        """An access point's certificate does not pass for a home server's, nor the other way round, by openssl."""
+        chain = chain_of(issue(peers, tmp_path, profile), peers.issuing)
+        for purpose, is_accepted in ((end, True), (other, False)):
+            found = verify_chain(tmp_path, peers.root.certificate_pem, chain, "-purpose", purpose)
+            assert (found.returncode == 0) is is_accepted
 
 
 class TestForm:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from federation.trust.profiles import (
     MAX_REQUEST_OCTETS,
     NAI_REALM,
+    Profile,
     RequestRefused,
     build_alternative_names,
+    choose_profile,
     parse_peer_request,
     verify_ownership,
 )
@@ -307,3 +309,34 @@ class TestOwnership:
         """A NAIRealm that is not registered for the library is refused."""
         with pytest.raises(RequestRefused, match="not a realm of library"):
             verify_ownership((), (value,), "boekenburg", REALMS)
+
+
+class TestChooseProfile:
+    @pytest.mark.parametrize(
+        ("roles", "wanted", "expected"),
+        [
+            (("home", "visited"), None, Profile.PEER),
+            (("home",), None, Profile.HOME_SERVER),
+            (("visited",), None, Profile.ACCESS_POINT),
+            (("home", "visited"), Profile.ACCESS_POINT, Profile.ACCESS_POINT),
+        ],
+    )
+    def test_roles_decide(self, roles: tuple[str, ...], wanted: Profile | None, expected: Profile) -> None:
+        """Without a wish it is the widest that the roles allow; a narrower one can be asked for."""
+        assert choose_profile(roles, wanted) is expected
+
+    @pytest.mark.parametrize(
+        ("roles", "wanted"),
+        [
+            (("visited",), Profile.PEER),
+            (("visited",), Profile.HOME_SERVER),
+            (("home", "visited"), Profile.OPERATOR),
+            (("home", "visited"), Profile.EAP_SERVER),
+            ((), None),
+        ],
+    )
+    def test_more_than_the_roles_is_refused(self, roles: tuple[str, ...], wanted: Profile | None) -> None:
+        """No library becomes what it is not, and none the operator or a server for patrons' devices."""
+        with pytest.raises(RequestRefused) as caught:
+            choose_profile(roles, wanted)
+        assert caught.value.field == "profile"

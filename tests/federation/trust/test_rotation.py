@@ -17,7 +17,7 @@ from federation.trust.rows import open_authority
 from tests.federation.members import CHEAP_HASHES, OPERATOR, Members
 
 # Four authorities, one EAP certificate, an access point's secret, a home server's, and a patron's NT hash.
-SEALED_VALUES = 8
+SEALED_VALUES = 9  # and the key of the proxy
 
 
 @pytest.fixture
