@@ -55,6 +55,7 @@ _TAGS = {
     "trust": "Anchors and revocation lists, for anybody.",
     "tokens": "Tokens of this API.",
     "diagnosis": "Ask before it hurts.",
+    "sign-ins": "What happened lately, without names of patrons.",
     "audit": "Who did what, when.",
     "operation": "How the service is doing.",
 }

@@ -12,9 +12,10 @@ from api.commands.diagnosis import FindProbeTarget, register_diagnosis
 from api.commands.documents import register_documents
 from api.commands.patrons import register_patrons
 from api.commands.resources import RESOURCES, register_resources
+from api.commands.sign_ins import register_sign_ins
 
 MANAGEMENT_COMMANDS = frozenset(
-    {resource.command for resource in RESOURCES} | {"apply", "export", "explain", "probe", "patron", "cert"}
+    {resource.command for resource in RESOURCES} | {"apply", "export", "explain", "probe", "patron", "cert", "sign-ins"}
 )
 PLACE_OPTIONS = ("--api", "--data")
 
@@ -44,6 +45,7 @@ def register_commands(app: typer.Typer, open_application: OpenApplication, find_
     register_resources(app, place_of)
     register_patrons(app, place_of)
     register_certificates(app, place_of)
+    register_sign_ins(app, place_of)
     register_diagnosis(app, place_of, find_probe_target)
 
     @app.command("demo")

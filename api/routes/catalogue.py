@@ -15,6 +15,7 @@ from api.routes import (
     patrons,
     probes,
     realms,
+    sign_ins,
     tokens,
     trust,
 )
@@ -32,6 +33,7 @@ ROUTERS = (
     tokens.router,
     diagnosis.router,
     probes.router,
+    sign_ins.router,
     audit.router,
     operations.router,
 )
