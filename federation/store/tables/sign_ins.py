@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from federation.store.tables.base import Base, UtcDateTime
 
+MAX_REASON_CHARACTERS = 40
 # SQLite numbers rows by itself only in a column that is called INTEGER; there it holds 64 bits all the same.
 RowNumber = BigInteger().with_variant(Integer, "sqlite")
 
@@ -28,7 +29,7 @@ class SignInRow(Base):
     home: Mapped[str] = mapped_column(String(63))  # empty: no library owns the realm
     home_server: Mapped[str] = mapped_column(String(130))
     outcome: Mapped[str] = mapped_column(String(16))  # federation.events.Outcome
-    reason: Mapped[str] = mapped_column(String(40), default="")  # federation.reasons.RefusalReason; empty: none
+    reason: Mapped[str] = mapped_column(String(MAX_REASON_CHARACTERS), default="")  # federation.reasons.RefusalReason; empty: none
     milliseconds: Mapped[int]
     revision: Mapped[int]
     station: Mapped[str] = mapped_column(String(32), default="")  # a pseudonym of one day at one library
