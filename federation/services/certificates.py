@@ -16,6 +16,7 @@ from federation.errors import Conflict, NotFound
 from federation.model import Actor, Page
 from federation.services.authorities import (
     ISSUING,
+    SYSTEM,
     build_row,
     load_authority,
     publish_crl,
@@ -145,8 +146,18 @@ def renew_certificate(change: Change, actor: Actor, serial: str) -> Certificate:
     if row.library_id is None:
         renewed = renew_own_certificate(change, Profile(row.profile))
         return _describe(change.session, _find(change.session, actor, renewed), change.now)
-    library = find_library(change.session, actor, row.library_id)
-    request = reread_certificate(row.certificate_pem.encode())
+    find_library(change.session, actor, row.library_id)
+    return supersede_certificate(change, row, reread_certificate(row.certificate_pem.encode()))
+
+
+def supersede_certificate(change: Change, row: CertificateRow, request: PeerRequest) -> Certificate:
+    """A new certificate of the same library and profile in the place of *row*'s, which stays valid to its end.
+
+    Raises:
+        Conflict: the library is suspended.
+        RequestRefused: a name is no longer the library's.
+    """
+    library = find_library(change.session, SYSTEM, row.library_id or "")
     row.superseded_at = change.now
     return _issue(change, library, request, _profile_of_successor(library, Profile(row.profile)))
 

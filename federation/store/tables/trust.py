@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, LargeBinary, String, Text
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from federation.store.tables.base import Base, UtcDateTime
@@ -14,7 +14,8 @@ class AuthorityRow(Base):
     __tablename__ = "authorities"
 
     purpose: Mapped[str] = mapped_column(String(8), primary_key=True)  # federation.trust.profiles.Purpose
-    level: Mapped[str] = mapped_column(String(8), primary_key=True)  # "root" or "issuing"
+    # "root" or "issuing"; during a roll-over also the next ones, and then the former ones
+    level: Mapped[str] = mapped_column(String(16), primary_key=True)
     certificate_pem: Mapped[str] = mapped_column(Text)
     sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
     crl_pem: Mapped[str] = mapped_column(Text)  # the newest revocation list
@@ -47,8 +48,48 @@ class CertificateRow(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revocation_reason: Mapped[str | None] = mapped_column(String(32))  # as RFC 5280 §5.3.1 names it
     superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # a later one took its place
+    renewal_sha256: Mapped[bytes | None] = mapped_column(LargeBinary(32))  # of the token that renews it, once
 
     @property
     def key_context(self) -> str:
         """The context in which the key is sealed, where there is one."""
         return f"certificate/{self.serial}/key"
+
+
+class InvitationRow(Base):
+    """One invitation: a secret with which a library gets one certificate, and then never again."""
+
+    __tablename__ = "invitations"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    library_id: Mapped[str] = mapped_column(ForeignKey("libraries.id", ondelete="CASCADE"), index=True)
+    profile: Mapped[str | None] = mapped_column(String(16))  # None: all that the library's roles allow
+    secret_sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(String(200))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    serial: Mapped[str | None] = mapped_column(String(40))  # of the certificate that it gave
+
+
+class RolloverRow(Base):
+    """A roll-over that has begun and is not finished; there is one at most for each authority."""
+
+    __tablename__ = "rollovers"
+
+    purpose: Mapped[str] = mapped_column(String(8), primary_key=True)
+    phase: Mapped[str] = mapped_column(String(8))  # federation.services.rollover.Phase
+    begun_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    phase_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RolloverAcceptanceRow(Base):
+    """A library that is known to trust both anchors, and how that is known."""
+
+    __tablename__ = "rollover_acceptances"
+
+    purpose: Mapped[str] = mapped_column(String(8), primary_key=True)
+    library_id: Mapped[str] = mapped_column(ForeignKey("libraries.id", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    evidence: Mapped[str] = mapped_column(String(200))
