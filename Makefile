@@ -5,7 +5,7 @@ COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help venv demo test test-compiled check peers compiled bench clean
+.PHONY: help venv demo test test-compiled check peers compiled fuzz bench clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,13 @@ test-compiled: compiled ## the tests of radius/ on the compiled packet path
 	rm -rf build/tests && mkdir -p build/tests && cp -r tests pyproject.toml build/tests
 	$(COMPILED)/bin/python -m pip install --quiet --group test
 	cd build/tests && ../../$(COMPILED)/bin/python -m pytest -n 2 -p no:cacheprovider tests/radius
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group fuzz
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## a search for inputs that break something, guided by coverage (ARGS=--help)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(VENV)/.test compiled ## the load measurements beside the peers that are installed
 	$(BIN)/python -m tests.load.bench $(ARGS)

@@ -1,0 +1,16 @@
+"""The targets by their names, which are those of their folders in the corpus."""
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.fuzz.targets import documents, eap, frames, hiding, names, packets, rewriting
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "packets": packets.exercise,
+    "rewriting": rewriting.exercise,
+    "hiding": hiding.exercise,
+    "eap": eap.exercise,
+    "frames": frames.exercise,
+    "names": names.exercise,
+    "documents": documents.exercise,
+}
