@@ -16,6 +16,7 @@ from federation.errors import Conflict, InvalidDocument, InvalidInput, NotFound
 from federation.model import Actor, Created, MemberRole
 from federation.policy import DEFAULT_DENIED_REALMS
 from federation.services import access_points, home_servers, identity_settings, libraries, realms, settings
+from federation.services.cycles import find_cycles
 from federation.services.document import FederationDocument, LibrarySection
 from federation.services.registry import Change, Registry, require_operator
 from federation.services.values import parse_realm
@@ -74,9 +75,7 @@ def apply_document(
         if prune:
             work.prune()
         work.apply()
-        problems = validate_candidate(change.session)
-        if problems:
-            raise InvalidDocument(tuple(InvalidInput(problem, field="/libraries") for problem in problems))
+        _check_routes(change.session, document)
         steps = tuple(Step(row.action, row.subject, row.before, row.after) for row in change.records)
         revision = change.revision if steps else change.revision - 1
     return Applied(steps, () if dry_run else tuple(work.secrets), revision)
@@ -261,6 +260,25 @@ class _Work:
     def _keep(self, subject: str, made: Created[Any]) -> None:
         if made.secret is not None:
             self.secrets.append(GeneratedSecret(subject, made.secret))
+
+
+def _check_routes(session: Session, document: FederationDocument) -> None:
+    """Refuse what each thing by itself may be and all of them together may not."""
+    places: dict[str, str] = {}
+    for index, library in enumerate(document.libraries):
+        for kind, things in (("access_points", library.access_points), ("home_servers", library.home_servers)):
+            subject = f"library/{library.id}/{kind.removesuffix('s').replace('_', '-')}"
+            places |= {
+                f"{subject}/{each.name}": f"/libraries/{index}/{kind}/{number}" for number, each in enumerate(things)
+            }
+    session.flush()
+    problems = [
+        InvalidInput(cycle.describe(), field=places.get(cycle.home_server) or places[cycle.proxy])
+        for cycle in find_cycles(session, places)
+    ]
+    problems += [InvalidInput(problem, field="/libraries") for problem in validate_candidate(session)]
+    if problems:
+        raise InvalidDocument(tuple(problems))
 
 
 @contextmanager

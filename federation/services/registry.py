@@ -16,8 +16,9 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from federation.errors import Forbidden, NotFound, VersionConflict
+from federation.errors import Conflict, Forbidden, NotFound, VersionConflict
 from federation.model import Actor, Page, Role
+from federation.services.cycles import find_cycles
 from federation.store.session import Store
 from federation.store.tables.registry import AuditRow, FederationRow, LibraryRow
 from federation.trust.keystore import Sealer
@@ -25,6 +26,7 @@ from federation.trust.keystore import Sealer
 __all__ = ["Actor", "Change", "Page", "Registry", "Role"]
 
 FIRST_DIGEST = "0" * 64  # what the chain of the audit trail begins with
+_ROUTES = ("access-point.", "home-server.", "library.")  # actions that may change where requests go
 Item = TypeVar("Item")
 
 
@@ -87,7 +89,15 @@ class Change:
         return tuple(self._records)
 
     def finish(self) -> None:
-        """The audit rows are chained to those before them, and the revision is raised."""
+        """The audit rows are chained to those before them, and the revision is raised.
+
+        Raises:
+            Conflict: what was changed would send requests round; see `federation.services.cycles`.
+        """
+        routes = {row.subject for row in self._records if row.action.startswith(_ROUTES)}
+        cycles = find_cycles(self.session, routes) if routes else []
+        if cycles:
+            raise Conflict("; ".join(cycle.describe(names_both=self.actor.is_operator) for cycle in cycles))
         last = self.session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(1)).first()
         digest = last.digest if last else FIRST_DIGEST
         for row in self._records:

@@ -29,7 +29,7 @@ class SignInRow(Base):
     home: Mapped[str] = mapped_column(String(63))  # empty: no library owns the realm
     home_server: Mapped[str] = mapped_column(String(130))
     outcome: Mapped[str] = mapped_column(String(16))  # federation.events.Outcome
-    reason: Mapped[str] = mapped_column(String(MAX_REASON_CHARACTERS), default="")  # federation.reasons.RefusalReason; empty: none
+    reason: Mapped[str] = mapped_column(String(MAX_REASON_CHARACTERS), default="")  # RefusalReason; empty: none
     milliseconds: Mapped[int]
     revision: Mapped[int]
     station: Mapped[str] = mapped_column(String(32), default="")  # a pseudonym of one day at one library
