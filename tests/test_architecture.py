@@ -23,7 +23,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "radius.wire": frozenset({"radius.errors"}),
     "radius.codec": frozenset({"radius.errors", "radius.wire"}),
     "radius.exchange": frozenset({"radius.errors", "radius.wire"}),
-    "radius.transport": frozenset({"radius.errors", "radius.wire", "radius.exchange"}),
+    "radius.discovery": frozenset({"radius.errors"}),
+    "radius.transport": frozenset({"radius.errors", "radius.wire", "radius.exchange", "radius.discovery"}),
     "radius.eap": frozenset({"radius.errors", "radius.wire"}),
     **{
         f"radius.{role}": frozenset(
@@ -32,6 +33,7 @@ ROOMS: dict[str, frozenset[str]] = {
                 "radius.wire",
                 "radius.codec",
                 "radius.exchange",
+                "radius.discovery",
                 "radius.transport",
                 "radius.eap",
                 *FEDERATION_CORE,
@@ -54,7 +56,8 @@ FOREIGN: dict[str, frozenset[str]] = {
     "radius.wire": frozenset(),
     "radius.codec": frozenset({"pyrad"}),
     "radius.exchange": frozenset(),
-    "radius.transport": frozenset({"uvloop"}),
+    "radius.discovery": frozenset(),
+    "radius.transport": frozenset({"dns", "uvloop"}),
     "radius.proxy": frozenset({"uvloop"}),
     "radius.home": frozenset({"uvloop"}),
     "radius.supplicant": frozenset({"OpenSSL", "cryptography"}),
@@ -64,7 +67,14 @@ FOREIGN: dict[str, frozenset[str]] = {
 }
 
 # These decide and never wait: what the world is like is handed to them.
-PURE = ("radius.wire", "radius.exchange", "radius.proxy.pipeline", "radius.eap.machine", *sorted(FEDERATION_CORE))
+PURE = (
+    "radius.wire",
+    "radius.exchange",
+    "radius.discovery",
+    "radius.proxy.pipeline",
+    "radius.eap.machine",
+    *sorted(FEDERATION_CORE),
+)
 IMPURE_MODULES = frozenset({"asyncio", "socket", "time", "random", "logging"})
 
 

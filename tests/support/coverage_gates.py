@@ -13,6 +13,7 @@ from coverage import Coverage
 GATES: tuple[tuple[str, tuple[str, ...], float], ...] = (
     ("wire", ("radius/wire/*",), 100.0),
     ("exchange", ("radius/exchange/*",), 100.0),
+    ("discovery", ("radius/discovery/*",), 100.0),
     ("names, routing and policy", ("federation/names.py", "federation/routing.py", "federation/policy.py"), 100.0),
 )
 
