@@ -16,6 +16,8 @@ from api.routes.catalogue import ROUTERS
 from api.security import Authentication
 from federation.model import Actor
 from federation.services import tokens
+from federation.services.feed import compile_for_proxy
+from federation.services.recent import RecentSnapshot
 from federation.services.registry import Registry
 
 
@@ -34,7 +36,10 @@ def create_app(registry: Registry, ports: Ports | None = None, *, local_actor: A
         redirect_slashes=False,
     )
     app.state.registry = registry
-    app.state.ports = ports or Ports()
+    app.state.ports = ports = ports or Ports()
+    app.state.recent = RecentSnapshot(
+        lambda session: compile_for_proxy(session, registry.sealer, ports.hosted_addresses)
+    )
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(verify_query)])
     install_error_answers(app)

@@ -13,6 +13,7 @@ from api.ports import Ports
 from api.security import find_actor
 from federation.errors import VersionConflict
 from federation.model import Actor
+from federation.services.recent import RecentSnapshot
 from federation.services.registry import Change, Registry
 
 
@@ -26,6 +27,12 @@ def find_ports(request: Request) -> Ports:
     """What the application was given from outside."""
     ports: Ports = request.app.state.ports
     return ports
+
+
+def find_recent(request: Request) -> RecentSnapshot:
+    """The newest snapshot, as questions need it."""
+    recent: RecentSnapshot = request.app.state.recent
+    return recent
 
 
 def verify_query(request: Request) -> None:
@@ -75,6 +82,7 @@ class ChangeRequest:
 
 Source = Annotated[Registry, Depends(find_registry)]
 Outside = Annotated[Ports, Depends(find_ports)]
+Recent = Annotated[RecentSnapshot, Depends(find_recent)]
 Changing = Annotated[ChangeRequest, Depends()]
 
 
