@@ -42,18 +42,19 @@ check: $(VENV)/.test ## style and types
 test: $(VENV)/.test peers check ## everything that has to hold (under 10 minutes on 2 cores)
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report= -m "not long"
 	$(BIN)/python -m tests.support.coverage_gates
-	@if command -v cc >/dev/null || [ -n "$$CI" ]; then $(MAKE) --no-print-directory test-compiled; \
+	@if command -v cc >/dev/null || [ -n "$$CI" ]; then $(MAKE) --no-print-directory sanitized test-compiled; \
 	else echo "Left out: the tests of the compiled packet path, which need gcc and python3-dev."; fi
 
 # Built from a copy, so that no extension module lands beside the source that the tests interpret.
-PACKAGES := biebroam.py radius federation api config
-$(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebroam.py -name '*.py' 2>/dev/null) | $(VENV)/.run
+PACKAGES := biebroam.py hatch_build.py radius federation api config
+$(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebroam.py hatch_build.py -name '*.py' -o -name '*.c' 2>/dev/null) | $(VENV)/.run
 	@command -v cc >/dev/null || { echo "A C compiler is missing. Run: sudo apt-get install gcc python3-dev" >&2; exit 1; }
 	rm -rf build/source && mkdir -p build/source && cp -r $(PACKAGES) pyproject.toml README.md LICENSE build/source
 	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
 	$(COMPILED)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(COMPILED)/bin/python -m pip uninstall --quiet --yes biebroam
-	HATCH_BUILD_HOOK_ENABLE_MYPYC=1 $(COMPILED)/bin/python -m pip install --quiet ./build/source
+	HATCH_BUILD_HOOK_ENABLE_MYPYC=1 HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 \
+	  $(COMPILED)/bin/python -m pip install --quiet ./build/source
 	@touch $@
 
 compiled: peers $(COMPILED)/.run ## Biebroam with its packet path compiled, in .venv-compiled
@@ -70,6 +71,12 @@ $(VENV)/.fuzz: pyproject.toml $(VENV)/.test
 
 fuzz: $(VENV)/.fuzz ## a search for inputs that break something, guided by coverage (ARGS=--help)
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# The sanitizers' libraries have to be loaded before Python; its own allocator would hide what they look for.
+SANITIZERS = $(shell cc -print-file-name=libasan.so) $(shell cc -print-file-name=libubsan.so)
+sanitized: $(VENV)/.test ## the tests of the native kernel under AddressSanitizer and UBSan
+	BIEBROAM_SANITIZE=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(SANITIZERS)" \
+	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/radius/wire/test_kernel.py
 
 bench: $(VENV)/.test compiled ## the load measurements beside the peers that are installed
 	$(BIN)/python -m tests.load.bench $(ARGS)

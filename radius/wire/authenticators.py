@@ -9,6 +9,7 @@ from hmac import compare_digest
 from typing import Final
 
 from radius.errors import DropReason
+from radius.wire import native
 from radius.wire.codes import AttributeType, Code
 from radius.wire.digests import Digest, md5
 from radius.wire.packet import AUTHENTICATOR_OCTETS, HEADER_OCTETS, MAX_PACKET_OCTETS, Packet
@@ -30,6 +31,7 @@ _EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
 _ACCOUNTING_RESPONSE: Final = int(Code.ACCOUNTING_RESPONSE)
 _STATUS_SERVER: Final = int(Code.STATUS_SERVER)
+_NATIVE_VERDICTS: Final = (None, DropReason.RESPONSE_AUTHENTICATOR_WRONG, DropReason.MESSAGE_AUTHENTICATOR_WRONG)
 
 
 class Verdict(Enum):
@@ -43,11 +45,13 @@ class Verdict(Enum):
 class KeyedSecret:
     """A shared secret with the MD5 and HMAC-MD5 states that begin with it, computed once for a peer."""
 
-    __slots__ = ("_inner", "_outer", "secret", "start")
+    __slots__ = ("_inner", "_outer", "native", "secret", "start")
 
     secret: bytes
     start: "Digest"
     """MD5 with the secret in it: copy it, never update it."""
+    native: object | None
+    """The same for the native kernel; None where there is none."""
 
     def __init__(self, secret: bytes) -> None:
         """Compute the states.
@@ -63,6 +67,8 @@ class KeyedSecret:
         key = key.ljust(_HMAC_BLOCK_OCTETS, b"\0")
         self._inner = md5(key.translate(_INNER_PAD))
         self._outer = md5(key.translate(_OUTER_PAD))
+        kernel = native.kernel
+        self.native = None if kernel is None else kernel.prepare_secret(self.secret)
 
     def __repr__(self) -> str:
         return "KeyedSecret(…)"
@@ -151,7 +157,12 @@ def decide_request_authenticity(
     """
     computed = packet.code in COMPUTED_AUTHENTICATOR_CODES
     if packet.message_authenticator:
-        if verify_message_authenticator(packet, keyed) is Verdict.INVALID:
+        kernel = native.kernel
+        if kernel is not None and keyed.native is not None and not computed:
+            is_right = kernel.verify_request(packet.octets, packet.message_authenticator, keyed.native)
+        else:
+            is_right = verify_message_authenticator(packet, keyed) is not Verdict.INVALID
+        if not is_right:
             return DropReason.MESSAGE_AUTHENTICATOR_WRONG
     elif not computed:
         types = packet.types
@@ -178,6 +189,11 @@ def decide_response_authenticity(
     """
     if not packet.message_authenticator and (requires_message_authenticator or _EAP_MESSAGE in packet.types):
         return DropReason.MESSAGE_AUTHENTICATOR_MISSING
+    kernel = native.kernel
+    if kernel is not None and keyed.native is not None and packet.code != _ACCOUNTING_RESPONSE:
+        return _NATIVE_VERDICTS[
+            kernel.verify_response(packet.octets, packet.message_authenticator, keyed.native, request_authenticator)
+        ]
     signed = _replace_authenticator(packet.octets, request_authenticator)
     if not compare_digest(md5(signed + keyed.secret).digest(), packet.authenticator):
         return DropReason.RESPONSE_AUTHENTICATOR_WRONG

@@ -17,11 +17,18 @@ from types import MappingProxyType
 from typing import Final
 
 from radius.errors import DropReason
+from radius.wire import native
 from radius.wire.authenticators import COMPUTED_AUTHENTICATOR_CODES, KeyedSecret, sign_request, sign_response
 from radius.wire.codes import AttributeType, Code, VendorId
 from radius.wire.hiding import Rehiding
 from radius.wire.packet import HEADER_OCTETS, MAX_PACKET_OCTETS, MESSAGE_AUTHENTICATOR_OCTETS, Packet
-from radius.wire.salted import SALTED_HEADERS, malformed_reason, rewrite_tunnel_password, rewrite_vendor_attribute
+from radius.wire.salted import (
+    SALTED_HEADERS,
+    SALTED_VENDOR_ATTRIBUTES,
+    malformed_reason,
+    rewrite_tunnel_password,
+    rewrite_vendor_attribute,
+)
 
 _USER_PASSWORD: Final = int(AttributeType.USER_PASSWORD)
 _CHAP_PASSWORD: Final = int(AttributeType.CHAP_PASSWORD)
@@ -50,6 +57,11 @@ _NEVER_FILTERED: Final = (_MESSAGE_AUTHENTICATOR, _PROXY_STATE)
 # Type, length, vendor, vendor type, vendor length.
 _SALTED_HEADER_OCTETS: Final = 8
 
+# What the native kernel does with an attribute of a vendor that is no salted one by itself.
+_COPY_VENDOR: Final = 0
+_REMOVE_VENDOR: Final = 1
+_DECLINE_VENDOR: Final = 2  # it has to be taken apart: `_edit_vendor_specific`
+
 # radsecproxy's hop counter: one vendor attribute of an integer.
 _TTL_HEADER: Final = int(VendorId.RADSEC_PROXY_TTL).to_bytes(4) + bytes((1, 6))
 _TTL_OCTETS: Final = len(_TTL_HEADER) + 4
@@ -76,6 +88,8 @@ class AttributeFilter:
     bounds: Mapping[int, tuple[int, int]]
     salted_headers: frozenset[bytes]
     """Vendor and type of the salted attributes that pass, as a Vendor-Specific value begins with them."""
+    native: object | None
+    """All this for the native kernel; None where there is none."""
 
 
 def build_filter(
@@ -108,16 +122,43 @@ def build_filter(
             {int(vendor): None if types is None else frozenset(map(int, types)) for vendor, types in vendors.items()}
         )
     )
+    request_marks = _build_marks(dropped, {*_LOOKED_AT_IN_REQUESTS, *bounds})
+    response_marks = _build_marks(dropped, {*_LOOKED_AT_IN_RESPONSES, *bounds})
+    salted_headers = frozenset(
+        header for header in SALTED_HEADERS if _is_allowed(vendor_types, int.from_bytes(header[:4]), header[4])
+    )
+    kernel = native.kernel
     return AttributeFilter(
-        request_marks=_build_marks(dropped, {*_LOOKED_AT_IN_REQUESTS, *bounds}),
-        response_marks=_build_marks(dropped, {*_LOOKED_AT_IN_RESPONSES, *bounds}),
+        request_marks=request_marks,
+        response_marks=response_marks,
         passing=bytes(kind for kind in range(256) if kind not in dropped),
         vendors=vendor_types,
         bounds=bounds,
-        salted_headers=frozenset(
-            header for header in SALTED_HEADERS if _is_allowed(vendor_types, int.from_bytes(header[:4]), header[4])
+        salted_headers=salted_headers,
+        native=None
+        if kernel is None
+        else kernel.prepare_filter(
+            request_marks,
+            response_marks,
+            b"".join(bytes((kind,)) + low.to_bytes(4) + high.to_bytes(4) for kind, (low, high) in bounds.items()),
+            b"".join(sorted(salted_headers)),
+            _COPY_VENDOR if vendor_types is None else _REMOVE_VENDOR,
+            _build_vendor_actions(vendor_types),
         ),
     )
+
+
+def _build_vendor_actions(vendors: Mapping[int, frozenset[int] | None] | None) -> bytes:
+    """Return vendor and action, five octets each, of the vendors that the kernel's default does not fit."""
+    passing = SALTED_VENDOR_ATTRIBUTES if vendors is None else vendors
+    actions = {
+        vendor: _COPY_VENDOR
+        if vendors is not None and vendors[vendor] is None and vendor not in SALTED_VENDOR_ATTRIBUTES
+        else _DECLINE_VENDOR
+        for vendor in passing
+    }
+    actions[int(VendorId.RADSEC_PROXY_TTL)] = _DECLINE_VENDOR  # its hops are counted, whatever the filter says
+    return b"".join(vendor.to_bytes(4) + bytes((action,)) for vendor, action in actions.items())
 
 
 def _is_allowed(vendors: Mapping[int, frozenset[int] | None] | None, vendor: int, vendor_type: int) -> bool:
@@ -127,7 +168,7 @@ def _is_allowed(vendors: Mapping[int, frozenset[int] | None] | None, vendor: int
     return allowed is None or vendor_type in allowed
 
 
-def rewrite_request(
+def rewrite_request(  # noqa: C901 - the kernel's turn, then one straight walk
     packet: Packet,
     *,
     identifier: int,
@@ -151,6 +192,20 @@ def rewrite_request(
         proxy_state: the value of our own Proxy-State, added after all others; empty: none is added.
     """
     octets = packet.octets
+    kernel = native.kernel
+    if kernel is not None:
+        done = kernel.rewrite_request(
+            octets,
+            identifier,
+            authenticator,
+            downstream.native,
+            upstream.native,
+            attribute_filter.native,
+            appended,
+            proxy_state,
+        )
+        if done is not None:
+            return done
     types = packet.types
     computed = packet.code in COMPUTED_AUTHENTICATOR_CODES
     # The authenticator of accounting is known after the rewrite only; nothing may be hidden there anyway.
@@ -190,7 +245,7 @@ def rewrite_request(
     )
 
 
-def rewrite_response(
+def rewrite_response(  # noqa: C901 - the kernel's turn, then one straight walk
     packet: Packet,
     *,
     identifier: int,
@@ -218,6 +273,22 @@ def rewrite_response(
         appended: whole attributes that are added, such as the guest VLAN.
     """
     octets = packet.octets
+    kernel = native.kernel
+    if kernel is not None:
+        done = kernel.rewrite_response(
+            octets,
+            identifier,
+            request_authenticator,
+            own_request_authenticator,
+            downstream.native,
+            upstream.native,
+            attribute_filter.native,
+            proxy_states,
+            proxy_state,
+            appended,
+        )
+        if done is not None:
+            return done
     types = packet.types
     own_state = 0
     if proxy_state or proxy_states or _PROXY_STATE in types:
