@@ -1,10 +1,11 @@
 """Enrolment: a library's server gets its certificate with an invitation, and renews it by itself from then on.
 
-With each certificate goes a renewal token, `bbn_<serial>_<secret>`, good for one renewal of that certificate. It stands
-for the TLS client certificate of RFC 7030 §3.3.2, which does not reach an API behind somebody else's TLS front. It is
-weaker than the private key alone would be and stronger than a password: whoever finds it can have a certificate for the
-same names and a key of its own (RFC 7030 §4.2.2 lets the key change), until the true owner's next renewal fails and tells
-of it. So the token of a revoked, superseded or run-out certificate opens nothing.
+RFC 7030 §3.3.2 has a renewal prove itself by a TLS client certificate, which does not reach an API behind a TLS front.
+Two things stand for it. A request for the *same key* needs nothing more: it is signed with the private key of the
+certificate, and whoever replays it gets what only the owner of that key can use. A request for a *new key* brings the
+renewal token, `bbn_<serial>_<secret>`, that went with the certificate, good for one renewal: whoever finds it could have
+a certificate for the same names, until the owner's next renewal fails and tells of it. A certificate that is revoked,
+superseded or has run out is renewed in neither way.
 """
 
 import hashlib
@@ -13,22 +14,32 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
+from datetime import timedelta
 
+from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.orm import Session
 
 from federation.errors import Unauthenticated
 from federation.model import Actor, Role
 from federation.services.authorities import load_anchors
-from federation.services.certificates import Certificate, issue_certificate, supersede_certificate
+from federation.services.certificates import Certificate, issue_certificate, show_certificate, supersede_certificate
 from federation.services.invitations import take_invitation
 from federation.services.registry import Change
 from federation.store.tables.registry import FederationRow
 from federation.store.tables.trust import CertificateRow
-from federation.trust.profiles import Profile, Purpose, RequestRefused, parse_peer_request
+from federation.trust.profiles import (
+    PeerRequest,
+    Profile,
+    Purpose,
+    RequestRefused,
+    parse_peer_request,
+    reread_certificate,
+)
 
 _ALPHABET = string.ascii_letters + string.digits
 _RENEWAL = re.compile(r"bbn_([0-9a-f]{1,40})_[A-Za-z0-9]{43}")
 _NO_DIGEST = bytes(32)
+_REPLAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +68,23 @@ def enrol(change: Change, invitation: str, request_pem: bytes) -> Enrolment:
     return _hand_out(change, issued)
 
 
-def reenrol(change: Change, token: str, request_pem: bytes) -> Enrolment:
+def reenrol(change: Change, token: str | None, request_pem: bytes) -> Enrolment:
     """Another certificate for the names of one that is in force; that one stays valid to its end, its token is spent.
 
+    Without a token the request has to be for the same key. One for a key that got its certificate less than a day ago
+    gets that certificate again, so that a request that is replayed fills no table.
+
     Raises:
-        Unauthenticated: the token opens nothing.
+        Unauthenticated: the token opens nothing, or there is none and no certificate in force has that key and names.
         Conflict: the library is suspended.
         RequestRefused: the request has other names than the certificate (RFC 7030 §4.2.2), or one that is no longer the
             library's.
     """
-    row = _find_renewable(change, token)
-    change.actor = Actor(f"renewal of {row.serial}", Role.LIBRARY, row.library_id, change.actor.source_address)
     request = parse_peer_request(request_pem)
+    row = _find_by_key(change, request) if token is None else _find_renewable(change, token)
+    change.actor = Actor(f"renewal of {row.serial}", Role.LIBRARY, row.library_id, change.actor.source_address)
+    if token is None and change.now - row.issued_at < _REPLAY:
+        return _hand_out(change, show_certificate(change.session, change.actor, row.serial, change.now))
     if set(request.names) != set(row.names) or set(request.nai_realms) != set(row.nai_realms):
         wanted = ", ".join((*row.names, *row.nai_realms))
         raise RequestRefused(f"a renewal has the same names as the certificate: {wanted}")
@@ -97,6 +113,33 @@ def _find_renewable(change: Change, token: str) -> CertificateRow:
     ):
         raise Unauthenticated("the renewal token is unknown or spent, or its certificate is no longer in force")
     return row
+
+
+def _find_by_key(change: Change, request: PeerRequest) -> CertificateRow:
+    """The certificate in force with the names and the key of *request*, which has proved to hold it."""
+    name = (*request.names, *request.nai_realms)[0]
+    candidates = change.session.scalars(
+        select(CertificateRow).where(
+            CertificateRow.purpose == Purpose.PEERS,
+            CertificateRow.library_id.is_not(None),
+            CertificateRow.revoked_at.is_(None),
+            CertificateRow.superseded_at.is_(None),
+            CertificateRow.not_after > change.now,
+            or_(
+                cast(CertificateRow.names, Text).contains(name, autoescape=True),
+                cast(CertificateRow.nai_realms, Text).contains(name, autoescape=True),
+            ),
+        )
+    )
+    for row in candidates:
+        known = reread_certificate(row.certificate_pem.encode())
+        if (
+            known.public_key == request.public_key
+            and set(known.names) == set(request.names)
+            and set(known.nai_realms) == set(request.nai_realms)
+        ):
+            return row
+    raise Unauthenticated("no certificate in force has this key and these names: send the renewal token")
 
 
 def _hand_out(change: Change, issued: Certificate) -> Enrolment:

@@ -35,7 +35,7 @@ def join(members: Members, secret: str, request_pem: bytes) -> Enrolment:
         return enrol(change, secret, request_pem)
 
 
-def renew(members: Members, token: str, request_pem: bytes) -> Enrolment:
+def renew(members: Members, token: str | None, request_pem: bytes) -> Enrolment:
     with members.change(NOBODY) as change:
         return reenrol(change, token, request_pem)
 
@@ -150,6 +150,29 @@ class TestRenewal:
         with pytest.raises(RequestRefused, match="same names"):
             renew(members, token, openssl_request(tmp_path, names))
         assert renew(members, token, request_pem).certificate.names == ("radius1.boekenburg.test",)
+
+    def test_same_key_needs_no_token(self, members: Members, request_pem: bytes, tmp_path: Path) -> None:
+        """A request that is signed with the certificate's own key proves itself (RFC 7030 §3.3.2)."""
+        first = join(members, invite(members), request_pem)
+        members.clock.advance(days=60)
+        second = renew(members, None, request_pem)
+        assert second.certificate.serial != first.certificate.serial
+        assert second.certificate.names == first.certificate.names
+        with pytest.raises(Unauthenticated):
+            renew(members, None, openssl_request(tmp_path, NAMES))
+
+    def test_replayed_request_makes_no_second_certificate(self, members: Members, request_pem: bytes) -> None:
+        """Within a day the answer is the certificate that is there, however often it is asked for."""
+        first = join(members, invite(members), request_pem)
+        assert {renew(members, None, request_pem).certificate.serial for _ in range(3)} == {first.certificate.serial}
+
+    def test_same_key_of_a_revoked_certificate_is_refused(self, members: Members, request_pem: bytes) -> None:
+        """A key that is no longer trusted does not come back."""
+        joined = join(members, invite(members), request_pem)
+        with members.change() as change:
+            revoke_certificate(change, OPERATOR, joined.certificate.serial)
+        with pytest.raises(Unauthenticated):
+            renew(members, None, request_pem)
 
     def test_revoked_or_run_out_certificate_is_not_renewed(self, members: Members, request_pem: bytes) -> None:
         """Revocation reaches the token too, and so does time."""

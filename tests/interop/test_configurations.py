@@ -1,0 +1,313 @@
+"""The configuration that a library is given: each program starts with it as it is, and logins go through it."""
+
+import re
+import shutil
+import socket
+import subprocess
+import tomllib
+from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from federation.services.configurations import (
+    Configuration,
+    Place,
+    build_biebroam_home,
+    build_configurations,
+    build_freeradius,
+    build_radsecproxy,
+)
+from federation.services.document import parse_document
+from federation.trust.authority import KeyedCertificate, create_issuing, create_root, issue_operator, issue_peer
+from federation.trust.profiles import PeerRequest, Profile, Purpose
+from tests.support.certificates import ServerCertificate, make_server_certificate
+from tests.support.eapol import EapolResult, log_in_with_eapol
+from tests.support.freeradius import start_freeradius_home
+from tests.support.processes import Program, free_port, require_program
+
+OPERATOR_NAME = "login.test.example"
+PEER_NAME = "radius1.boekenburg.example"
+HOME_NAME = "radius.boekenburg.example"
+PATRON, PASSWORD = "anna@boekenburg.example", "Strandlezer-1"
+VISITOR, VISITOR_PASSWORD = "bram@leesstad.example", "Duinlezer-2"
+NAS_SECRET = "secret-of-the-test-access-point"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Folders with key.pem, chain.pem and anchors.pem, by who they belong to."""
+
+    operator: Path
+    boekenburg: Path
+    neighbour: Path
+    eap: ServerCertificate
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    folder = tmp_path_factory.mktemp("trust")
+    now = datetime.now(UTC)
+    root = create_root(Purpose.PEERS, "test", now)
+    issuing = create_issuing(root, Purpose.PEERS, "test", now)
+
+    def keep(name: str, keyed: KeyedCertificate) -> Path:
+        place = folder / name
+        place.mkdir()
+        (place / "key.pem").write_bytes(keyed.key_pem)
+        (place / "chain.pem").write_bytes(keyed.certificate_pem + issuing.certificate_pem)
+        (place / "anchors.pem").write_bytes(root.certificate_pem)
+        return place
+
+    def of_library(name: str) -> KeyedCertificate:
+        key = ec.generate_private_key(ec.SECP256R1())
+        request = PeerRequest(key.public_key(), (name,), ())
+        certificate = issue_peer(
+            issuing, request, unit="library", profile=Profile.PEER, federation_name="test", now=now
+        )
+        return KeyedCertificate(certificate, key)
+
+    return Trust(
+        keep("operator", issue_operator(issuing, OPERATOR_NAME, "test", now)),
+        keep("boekenburg", of_library(PEER_NAME)),
+        keep("neighbour", of_library("radius1.leesstad.example")),
+        make_server_certificate(folder, HOME_NAME),
+    )
+
+
+@pytest.fixture
+def programs() -> Generator[ExitStack]:
+    """What a test starts, ended in the opposite order."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def place_for(trust: Trust, **ports: int) -> Place:
+    """Boekenburg's place on this machine; the federation's proxy is on it as well."""
+    return Place(
+        library="boekenburg",
+        realms=("boekenburg.example",),
+        server_name=OPERATOR_NAME,
+        host="127.0.0.1",
+        port=ports["federation"],
+        folder=str(trust.boekenburg),
+        listen="127.0.0.1",
+        listen_port=ports["listen"],
+        access_port=ports["access"],
+        home=("127.0.0.1", ports["home"]),
+        secret=NAS_SECRET,
+    )
+
+
+def free_ports(*tls: str) -> dict[str, int]:
+    names = ("federation", "listen", "access", "home", "next")
+    return {name: free_port(socket.SOCK_STREAM if name in tls else socket.SOCK_DGRAM) for name in names}
+
+
+def start_federation(folder: Path, identity: Path, ports: dict[str, int], *, peer_name: str = PEER_NAME) -> Program:
+    """The federation's proxy, played by a radsecproxy with the certificate in *identity*.
+
+    It sends boekenburg.example to the library over TLS, and everything else to port `next` over UDP.
+    """
+    folder.mkdir()
+    check = f"certificateNameCheck off\n  matchCertificateAttribute SubjectAltName:DNS:/^{re.escape(peer_name)}$/"
+    tls = "type tls\n  secret radsec\n  tls t"
+    (folder / "radsecproxy.conf").write_text(
+        f"ListenTLS 127.0.0.1:{ports['federation']}\nListenUDP 127.0.0.1:{ports['access_of_federation']}\nLogLevel 2\n"
+        f"tls t {{\n  CACertificateFile {identity}/anchors.pem\n  CertificateFile {identity}/chain.pem\n"
+        f"  CertificateKeyFile {identity}/key.pem\n}}\n"
+        f"client nas {{\n  host 127.0.0.2\n  type udp\n  secret {NAS_SECRET}\n}}\n"
+        f"client library {{\n  host 127.0.0.1\n  {tls}\n  {check}\n}}\n"
+        f"server library {{\n  host 127.0.0.1\n  port {ports['listen']}\n  {tls}\n  {check}\n  statusServer off\n}}\n"
+        f"server home {{\n  host 127.0.0.1\n  port {ports['next']}\n  type udp\n  secret {NAS_SECRET}\n}}\n"
+        "realm boekenburg.example {\n  server library\n}\nrealm * {\n  server home\n}\n"
+    )
+    return run_radsecproxy(folder)
+
+
+def run_radsecproxy(folder: Path) -> Program:
+    program = require_program("radsecproxy", "radsecproxy")
+    checked = subprocess.run([program, "-p", "-c", folder / "radsecproxy.conf"], capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr.decode()
+    process = Program([program, "-f", "-c", folder / "radsecproxy.conf", "-i", folder / "pid"], folder / "output.log")
+    return process.wait_ready(lambda: "listening for tls" in process.output)
+
+
+def put(folder: Path, configuration: Configuration) -> Path:
+    """The one file of a configuration, as it came, under its own name."""
+    ((name, text),) = configuration.files.items()
+    folder.mkdir(exist_ok=True)
+    path = folder / Path(name).name
+    path.write_text(text)
+    return path
+
+
+def start_freeradius(folder: Path, trust: Trust, place: Place) -> Program:
+    """Debian's FreeRADIUS, configured as the package left it but for paths and ports, with the generated site."""
+    program = require_program("freeradius", "freeradius")
+    raddb = folder / "raddb"
+    shutil.copytree("/etc/freeradius/3.0", raddb, symlinks=True)
+    (folder / "run" / "freeradius").mkdir(parents=True)
+    edit(
+        raddb / "radiusd.conf",
+        (r"localstatedir = /var\b", f"localstatedir = {folder}"),
+        (r"run_dir = .*", f"run_dir = {folder}/run/freeradius"),
+        (r"raddbdir = .*", f"raddbdir = {raddb}"),
+        (r"logdir = .*", f"logdir = {folder}"),
+        (r"(?m)^\s*(user|group) = freerad.*$", ""),
+    )
+    edit(
+        raddb / "mods-available" / "eap",
+        (r"private_key_file = .*", f"private_key_file = {trust.eap.key}"),
+        (r"certificate_file = .*", f"certificate_file = {trust.eap.certificate}"),
+        (r"ca_file = .*", f"ca_file = {trust.eap.ca}"),
+    )
+    site = raddb / "sites-available" / "default"
+    text = re.sub(r"ipaddr = \*", "ipaddr = 127.0.0.1", site.read_text())
+    first = iter((place.access_port,))
+    text = re.sub(r"(?m)^\tport = 0", lambda _: f"\tport = {next(first, 0) or free_port()}", text)
+    site.write_text(text)
+    edit(raddb / "sites-available" / "inner-tunnel", (r"port = 18120", f"port = {free_port()}"))
+    edit(raddb / "clients.conf", (r"secret = testing123", f"secret = {NAS_SECRET}"))
+    users = raddb / "mods-config" / "files" / "authorize"
+    users.write_text(f'{PATRON} Cleartext-Password := "{PASSWORD}"\n' + users.read_text())
+    put(raddb / "sites-available", build_freeradius(place))
+    (raddb / "sites-enabled" / "biebroam").symlink_to("../sites-available/biebroam")
+    checked = subprocess.run([program, "-XC", "-d", raddb], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout[-3000:]
+    log = folder / "radius.log"
+    process = Program([program, "-f", "-d", raddb, "-l", log], folder / "output.log")
+    return process.wait_ready(lambda: log.exists() and "Ready to process requests" in log.read_text(errors="replace"))
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    text = path.read_text()
+    for pattern, replacement in changes:
+        text, count = re.subn(pattern, replacement.replace("\\", r"\\"), text)
+        assert count, f"{path.name} has no {pattern}"
+    path.write_text(text)
+
+
+def log_in(folder: Path, trust: Trust, port: int, user: str = PATRON, password: str = PASSWORD) -> EapolResult:
+    return log_in_with_eapol(
+        folder,
+        port=port,
+        secret=NAS_SECRET,
+        source="127.0.0.2",
+        user=user,
+        password=password,
+        ca=trust.eap.ca,
+        server_name=HOME_NAME,
+        seconds=8,
+    )
+
+
+@pytest.fixture
+def ports() -> dict[str, int]:
+    return {**free_ports("federation", "listen"), "access_of_federation": free_port()}
+
+
+class TestFreeradius:
+    def test_federation_signs_a_patron_in(
+        self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
+    ) -> None:
+        """A patron elsewhere is checked by the library's FreeRADIUS, over RADIUS/TLS; a wrong password is refused."""
+        programs.enter_context(start_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
+        programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
+        result = log_in(tmp_path, trust, ports["access_of_federation"])
+        assert result.is_complete, result.output[-3000:]
+        assert not log_in(tmp_path, trust, ports["access_of_federation"], password="x").succeeded
+
+    def test_neighbour_may_not_ask(
+        self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
+    ) -> None:
+        """A certificate of another library, from the same authority and the same address, is refused."""
+        programs.enter_context(start_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
+        programs.enter_context(start_federation(tmp_path / "fed", trust.neighbour, ports))
+        assert not log_in(tmp_path, trust, ports["access_of_federation"]).succeeded
+
+    def test_visitor_is_sent_to_the_federation(
+        self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
+    ) -> None:
+        """A visitor at the library's own FreeRADIUS is checked at home, through the federation."""
+        programs.enter_context(start_home(tmp_path / "home", trust, ports["next"]))
+        programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
+        programs.enter_context(start_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
+        result = log_in_with_eapol(
+            tmp_path,
+            port=ports["access"],
+            secret=NAS_SECRET,
+            user=VISITOR,
+            password=VISITOR_PASSWORD,
+            ca=trust.eap.ca,
+            server_name=HOME_NAME,
+            seconds=8,
+        )
+        assert result.is_complete, result.output[-3000:]
+
+
+def start_home(folder: Path, trust: Trust, port: int) -> Program:
+    """A FreeRADIUS over UDP that knows both the patron and the visitor."""
+    users = {PATRON: PASSWORD, VISITOR: VISITOR_PASSWORD}
+    return start_freeradius_home(folder, port=port, secret=NAS_SECRET, users=users, server=trust.eap)
+
+
+def start_library(folder: Path, place: Place) -> Program:
+    path = put(folder, build_radsecproxy(place))
+    assert path.name == "radsecproxy.conf"
+    return run_radsecproxy(folder)
+
+
+class TestRadsecproxy:
+    def test_federation_signs_a_patron_in(
+        self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
+    ) -> None:
+        """A request for the library's realm comes in over TLS and goes to its own RADIUS server over UDP."""
+        programs.enter_context(start_home(tmp_path / "home", trust, ports["home"]))
+        programs.enter_context(start_library(tmp_path / "lib", place_for(trust, **ports)))
+        programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
+        result = log_in(tmp_path, trust, ports["access_of_federation"])
+        assert result.is_complete, result.output[-3000:]
+
+    def test_visitor_is_sent_to_the_federation(
+        self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
+    ) -> None:
+        """An access point asks over UDP, and the federation is asked over TLS."""
+        programs.enter_context(start_home(tmp_path / "home", trust, ports["next"]))
+        programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
+        programs.enter_context(start_library(tmp_path / "lib", place_for(trust, **ports)))
+        result = log_in(tmp_path, trust, ports["access"], VISITOR, VISITOR_PASSWORD)
+        assert result.is_complete, result.output[-3000:]
+
+    def test_neighbour_is_not_the_federation(
+        self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
+    ) -> None:
+        """A library that stands in the federation's place, with its own good certificate, is given no request."""
+        programs.enter_context(start_home(tmp_path / "home", trust, ports["next"]))
+        programs.enter_context(start_federation(tmp_path / "fed", trust.neighbour, ports))
+        programs.enter_context(start_library(tmp_path / "lib", place_for(trust, **ports)))
+        assert not log_in(tmp_path, trust, ports["access"], VISITOR, VISITOR_PASSWORD).succeeded
+
+
+def test_every_program_gets_files_or_steps_and_no_private_key(trust: Trust, ports: dict[str, int]) -> None:
+    """The texts name the file of the key and never hold one; realms and the federation's name stand in each."""
+    built = build_configurations(place_for(trust, **ports))
+    programs = ("biebroam-home", "freeradius", "radsecproxy", "hostapd", "nps-and-controllers")
+    assert tuple(item.program for item in built) == programs
+    for item in built:
+        text = "".join((*item.files.values(), *item.steps))
+        assert "PRIVATE KEY" not in text
+        assert "boekenburg.example" in text
+
+
+def test_biebroam_takes_its_federation_file(trust: Trust, ports: dict[str, int]) -> None:
+    """The file for Biebroam's own home server can be applied, and only the proxy may ask there."""
+    (text,) = build_biebroam_home(place_for(trust, **ports)).files.values()
+    (library,) = parse_document(tomllib.loads(text)).libraries
+    (client,) = library.access_points
+    assert [realm.name for realm in library.realms] == ["boekenburg.example"]
+    assert (client.certificate, client.kind) == (OPERATOR_NAME, "proxy")
