@@ -10,6 +10,7 @@ import uuid
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.outages import answer_outage, is_outage
 from api.problems import INTERNAL, build_problem
 
 _log = logging.getLogger(__name__)
@@ -55,11 +56,15 @@ class Boundary:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception:
-            _log.exception("api_request_failed", extra={"request_id": request_id, "path": redact_path(scope["path"])})
-            if status:  # the answer has begun: all that is left is to break the connection off
-                raise
-            answer = build_problem(INTERNAL, "the request id names it in the log", request_id=request_id)
+        except Exception as error:
+            if is_outage(error) and not status:
+                answer = answer_outage(error, request_id)
+            else:
+                place = redact_path(scope["path"])
+                _log.exception("api_request_failed", extra={"request_id": request_id, "path": place})
+                if status:  # the answer has begun: all that is left is to break the connection off
+                    raise
+                answer = build_problem(INTERNAL, "the request id names it in the log", request_id=request_id)
             await answer(scope, receive, send_with_headers)
         _log.info(
             "api_request",
