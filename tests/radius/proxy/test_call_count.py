@@ -1,0 +1,93 @@
+"""What a login costs, counted in calls of functions: the same on every machine, unlike time.
+
+A number that grows is no bug by itself. Whoever raises it says in the commit what the packet path gets for it, and
+measures with `make bench`.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from radius.wire.codes import AttributeType
+from radius.wire.packet import build_attribute
+from tests.radius.proxy.world import World, access_request, eap, make_snapshot, mppe_keys, parse, respond
+from tests.radius.wire.kernels import HAS_COMPILER, chosen
+
+CALLS_WITHOUT_KERNEL = 265  # 247 when this was written
+CALLS_WITH_KERNEL = 125  # 114 then
+LOGINS = 20
+WITH_KERNEL = """
+import json
+from radius.wire import native
+from tests.radius.wire.kernels import load_kernel
+native.kernel = load_kernel()  # before the filters are made, which happens at import
+from tests.radius.proxy.test_call_count import count_calls
+print(json.dumps(count_calls()))
+"""
+ATTRIBUTES = (
+    build_attribute(AttributeType.NAS_IP_ADDRESS, bytes(4))
+    + build_attribute(AttributeType.CALLED_STATION_ID, b"02-00-00-00-00-01:eduroam")
+    + build_attribute(AttributeType.CALLING_STATION_ID, b"02-00-00-00-00-02")
+    + eap()
+)
+"""What an access point says beside the name."""
+
+
+def count_calls() -> Counter[str]:
+    """The calls of one login's request and answer, Python's and built-in ones, by name; the mean of some logins."""
+    world = World(make_snapshot())
+    log_in(world, 0)  # ports are opened and names looked up once
+    found: Counter[str] = Counter()
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            found[frame.f_code.co_qualname] += 1
+        elif event == "c_call":
+            found[getattr(argument, "__qualname__", "?")] += 1
+
+    for number in range(1, LOGINS + 1):
+        request = access_request(ATTRIBUTES, identifier=number, authenticator=number.to_bytes(16))
+        sys.setprofile(profile)
+        world.send(request)
+        sys.setprofile(None)
+        flow, forwarded = world.forward_one()
+        answer = respond(forwarded, attributes=eap(b"\x03\x01\x00\x04") + mppe_keys(forwarded.authenticator))
+        sys.setprofile(profile)
+        world.answer(flow, answer)
+        sys.setprofile(None)
+        assert [parse(octets).code for octets in world.take_answers()] == [2]
+    return Counter({name: count // LOGINS for name, count in found.items() if count >= LOGINS})
+
+
+def log_in(world: World, number: int) -> None:
+    world.send(access_request(ATTRIBUTES, identifier=number, authenticator=number.to_bytes(16)))
+    flow, forwarded = world.forward_one()
+    world.answer(flow, respond(forwarded, attributes=mppe_keys(forwarded.authenticator)))
+    world.take_answers()
+
+
+class TestLogin:
+    def test_calls_without_the_kernel_are_bounded(self) -> None:
+        """One request and its answer with two keys take so many calls where everything is interpreted."""
+        with chosen(None):
+            calls = count_calls()
+        assert calls.total() <= CALLS_WITHOUT_KERNEL, calls.most_common(99)
+
+    @pytest.mark.skipif(not HAS_COMPILER, reason="the kernel is optional; it needs gcc and python3-dev")
+    def test_calls_with_the_kernel_are_bounded(self) -> None:
+        """With the native kernel they are fewer, and neither rewrite is done in Python."""
+        counted = subprocess.run(
+            [sys.executable, "-c", WITH_KERNEL],
+            cwd=Path(__file__).parents[3],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        calls = Counter[str](json.loads(counted.stdout))
+        assert not calls.keys() & {"sign_request", "sign_response"}
+        assert calls.total() <= CALLS_WITH_KERNEL, calls.most_common(99)
