@@ -6,19 +6,18 @@ too, so that the search reaches the inside of the tunnel without breaking TLS.
 
 import functools
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from OpenSSL import SSL
 
-from radius.eap import mschapv2
-from radius.eap.avps import MS_CHAP2_RESPONSE, MS_CHAP_CHALLENGE, USER_NAME, USER_PASSWORD, build_avp
 from radius.eap.context import EapServerContext
-from radius.eap.fragments import FragmentError, Fragments
 from radius.eap.machine import MAX_ROUNDS, EapSession
 from radius.eap.outcomes import Accept, Challenge, Ignore, NtHashLookup, Outcome, PasswordCheck, Reject
 from radius.eap.packet import EapCode, EapPacket, EapType, build_eap, parse_eap
 from tests.fuzz.script import Script
+from tests.radius.eap.device import ACKNOWLEDGEMENT, IDENTITY, NT_HASH, PASSWORD, USER, Device
 from tests.support.certificates import make_server_certificate
 
 METHODS: Final = (
@@ -27,14 +26,8 @@ METHODS: Final = (
     ("peap-mschapv2",),
     ("ttls-mschapv2",),
 )
-USER: Final = b"anna@a.example"
-PASSWORD: Final = b"pass-word"
-NT_HASH: Final = bytes(range(16))
 MAX_STEPS: Final = 80
 HONEST, OUTER, PIECE, INNER, TWISTED, NAK, REPEAT, CUT = range(8)
-_IDENTITY: Final = build_eap(EapCode.RESPONSE, 0, EapType.IDENTITY, b"anonymous@a.example")
-_ACKNOWLEDGEMENT: Final = b"\x00"
-_RESULT_SUCCESS: Final = b"\x80\x03\x00\x02\x00\x01"
 
 
 def exercise(octets: bytes) -> None:
@@ -42,14 +35,14 @@ def exercise(octets: bytes) -> None:
     script = Script(octets)
     choice = script.take_octet()
     session = EapSession(_context(1024 if choice & 4 else 100), METHODS[choice & 3])
-    device = _Device(is_tls13=not choice & 8, says_pap=bool(choice & 16))
+    actor = _Actor(is_tls13=not choice & 8, says_pap=bool(choice & 16))
     conversation = _Conversation(session)
-    conversation.send(_IDENTITY)
+    conversation.send(IDENTITY)
     for _ in range(MAX_STEPS):
         if script.is_at_end:
             break
-        conversation.send(device.act(script, conversation.last_request))
-    conversation.check_end(device)
+        conversation.send(actor.act(script, conversation.last_request))
+    conversation.check_end()
 
 
 class _Conversation:
@@ -94,26 +87,23 @@ class _Conversation:
         else:
             assert outcome == Ignore()
 
-    def check_end(self, device: "_Device") -> None:
+    def check_end(self) -> None:
         """Whatever came, a device that only acknowledges brings it to an end in a bounded number of rounds."""
         for _ in range(MAX_ROUNDS + 2):
             if self._has_ended or self.last_request is None:
                 return
-            self.send(device.respond(self.last_request, b"\x00"))
+            self.send(
+                build_eap(EapCode.RESPONSE, self.last_request.identifier, self.last_request.kind, ACKNOWLEDGEMENT)
+            )
         raise AssertionError("a conversation without an end")
 
 
-class _Device:
+class _Actor:
     """What a step of the script sends."""
 
     def __init__(self, *, is_tls13: bool, says_pap: bool) -> None:
-        self._connection = SSL.Connection(_client_context(is_tls13=is_tls13), None)
-        self._connection.set_connect_state()
-        self._fragments = Fragments(1024)
-        self._is_open = False
-        self._says_pap = says_pap
-        self._heard = b""  # inside the tunnel
-        self._last = _IDENTITY
+        self._device = Device(is_tls13=is_tls13, says_pap=says_pap)
+        self._last = IDENTITY
 
     def act(self, script: Script, request: EapPacket | None) -> bytes:
         step = script.take_octet() % 8
@@ -125,91 +115,31 @@ class _Device:
         if step == OUTER:
             return script.take_field()
         if request is None:
-            return _IDENTITY
+            return IDENTITY
         if step == NAK:
             return build_eap(EapCode.RESPONSE, request.identifier, EapType.NAK, script.take_field())
         if step == PIECE:
-            return self.respond(request, script.take_field())
+            return self._device.respond(request, script.take_field())
         if step in (TWISTED, INNER):
             return self._speak(step, script, request)
-        piece = self._go_on(request)
-        return self.respond(request, piece[: script.take_octet()] if step == CUT else piece)
+        piece = self._device.go_on(request)
+        return self._device.respond(request, piece[: script.take_octet()] if step == CUT else piece)
 
     def _speak(self, step: int, script: Script, request: EapPacket) -> bytes:
         """Inside the tunnel: made up, or as an honest device would say it, with some octets changed."""
         at, change = (script.take_octet() if step == TWISTED else 0), script.take_field()
-        piece = self._go_on(request)
-        if piece != _ACKNOWLEDGEMENT or not self._is_open:
-            return self.respond(request, piece)  # TLS has something to say first
-        said = bytearray(change if step == INNER else self._answer_inside(request.kind))
+        piece = self._device.go_on(request)
+        if piece != ACKNOWLEDGEMENT or not self._device.is_open:
+            return self._device.respond(request, piece)  # TLS has something to say first
+        said = bytearray(change if step == INNER else self._device.answer_inside(request.kind))
         if step == TWISTED:
             for place, octet in enumerate(change, start=at):
                 if place < len(said):
                     said[place] ^= octet
         if said:
-            try:
-                self._connection.send(bytes(said))
-            except SSL.Error:  # the tunnel broke before
-                return self.respond(request, piece)
-            piece = self._fragments.send(self._drain())
-        return self.respond(request, piece)
-
-    def respond(self, request: EapPacket, data: bytes) -> bytes:
-        return build_eap(EapCode.RESPONSE, request.identifier, request.kind, data)
-
-    def _go_on(self, request: EapPacket) -> bytes:
-        """The next piece that an honest device sends."""
-        self._heard = b""
-        try:
-            message = self._fragments.receive(request.data)
-        except FragmentError:  # the script made the device lose its place
-            self._fragments = Fragments(1024)
-            return _ACKNOWLEDGEMENT
-        if message is None:
-            return self._fragments.next_piece()
-        if message:
-            self._connection.bio_write(message)
-        try:
-            if not self._is_open:
-                self._connection.do_handshake()
-                self._is_open = True
-            self._heard = self._connection.recv(65_536)
-        except SSL.Error:
-            pass
-        return self._fragments.send(self._drain())
-
-    def _drain(self) -> bytes:
-        try:
-            return self._connection.bio_read(65_536)
-        except SSL.WantReadError:
-            return b""
-
-    def _answer_inside(self, kind: int) -> bytes:
-        if kind == EapType.TTLS:
-            if self._says_pap:
-                return build_avp(USER_NAME, USER) + build_avp(USER_PASSWORD, PASSWORD)
-            if self._heard:  # the server's own proof
-                return b""
-            challenge = self._connection.export_keying_material(b"ttls challenge", 17)
-            hashed = mschapv2.challenge_hash(bytes(16), challenge[:16], USER)
-            response = challenge[16:] + bytes(25) + mschapv2.nt_response(NT_HASH, hashed)
-            return (
-                build_avp(USER_NAME, USER)
-                + build_avp(MS_CHAP_CHALLENGE, challenge[:16])
-                + build_avp(MS_CHAP2_RESPONSE, response)
-            )
-        heard = self._heard
-        if not heard:  # in PEAP the server speaks first
-            return b""
-        if heard[:2] == bytes((EapType.MSCHAPV2, 1)) and len(heard) >= 22:
-            nt_response = mschapv2.nt_response(NT_HASH, mschapv2.challenge_hash(bytes(16), heard[6:22], USER))
-            value = bytes(24) + nt_response + b"\0"
-            return bytes((EapType.MSCHAPV2, 2, heard[2], 0, 5 + len(value), len(value))) + value + USER
-        if heard[:1] == bytes((EapType.MSCHAPV2,)):
-            return heard[:2]
-        if len(heard) > 4 and heard[4] == EapType.TLV:
-            return build_eap(EapCode.RESPONSE, heard[1], EapType.TLV, _RESULT_SUCCESS)
-        return bytes((EapType.IDENTITY,)) + USER
+            with suppress(SSL.Error):  # the tunnel may have broken before
+                piece = self._device.say(bytes(said))
+        return self._device.respond(request, piece)
 
 
 @functools.cache
@@ -223,12 +153,3 @@ def _certificate() -> tuple[bytes, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         made = make_server_certificate(Path(folder), "login.test.example")
         return made.certificate.read_bytes(), made.key.read_bytes()
-
-
-@functools.cache
-def _client_context(*, is_tls13: bool) -> SSL.Context:
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_verify(SSL.VERIFY_NONE)
-    if not is_tls13:
-        context.set_max_proto_version(SSL.TLS1_2_VERSION)
-    return context
