@@ -1,4 +1,4 @@
-"""A database that is away, locked or full: nobody's bug, and over in a while. The answer is 503 and when to ask again."""
+"""A database that is away, locked or full: nobody's bug, and over in a while. The answer is 503 with Retry-After."""
 
 import logging
 

@@ -14,6 +14,12 @@ from config.sources import find_unknown
 RECEIVE_BUFFER_OCTETS = 4 * 1024 * 1024
 FREE_OCTETS = 200 * 1024 * 1024  # a database that can not write refuses every change
 DESCRIPTORS = 4096  # source ports towards home servers, connections of the API
+MOUNTS = Path("/proc/self/mountinfo")
+# SQLite's write-ahead log is shared memory, and its locks are often none there (sqlite.org/wal.html, "all processes
+# must be on the same host computer").
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs", "glusterfs", "lustre", "afs"}
+)
 RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 
 
@@ -65,8 +71,30 @@ def _look_at_files(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"permissions of {path.name}", not mode & 0o077, f"mode {mode:04o}", f"chmod go= {path}")
     writable = os.access(directory.root, os.W_OK)
     yield Finding("writing", writable, "allowed" if writable else "not allowed", f"chown {directory.root} to this user")
+    if not settings.database_url:
+        kind = find_file_system(directory.root)
+        remedy = (
+            "SQLite needs a disk of this machine: move the data directory, or set BIEBROAM_DATABASE_URL to PostgreSQL"
+        )
+        yield Finding("file system", kind not in NETWORK_FILE_SYSTEMS, kind or "unknown", remedy)
     free = shutil.disk_usage(directory.root).free
     yield Finding("disk", free >= FREE_OCTETS, f"{free // 2**20} MiB free", "make room on this file system")
+
+
+def find_file_system(path: Path, mounts: Path = MOUNTS) -> str:
+    """The kind of file system that the path is on; empty where the kernel does not say."""
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return ""
+    resolved = path.resolve()
+    found = (-1, "")
+    for line in lines:
+        fields, _, rest = line.partition(" - ")  # proc_pid_mountinfo(5): then type, source, options
+        place = Path(fields.split(" ")[4].replace("\\040", " "))
+        if resolved.is_relative_to(place) and len(place.parts) >= found[0]:
+            found = (len(place.parts), rest.split(" ")[0])
+    return found[1]
 
 
 def _look_at_machine(settings: Settings) -> Iterator[Finding]:

@@ -40,12 +40,13 @@ class Clock:
 class Members:
     """Two libraries and the registry that they are in."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
+        """In a database of that URL; SQLite in the folder when there is none."""
         self.clock = Clock()
         self.announced: list[int] = []
         self.key_path = folder / "node.key"
         self.sealer = create_node_key(self.key_path)
-        self.store = Store(f"sqlite:///{folder / 'biebroam.db'}")
+        self.store = Store(url or f"sqlite:///{folder / 'biebroam.db'}")
         self.store.migrate()
         self.registry = Registry(self.store, self.sealer, self.announced.append, self.clock)
         with self.change() as change:
@@ -74,9 +75,9 @@ class Members:
 
 
 @contextmanager
-def open_members(folder: Path) -> Generator[Members]:
+def open_members(folder: Path, url: str = "") -> Generator[Members]:
     """The registry, closed at the end: an open database is a warning, and warnings are errors."""
-    members = Members(folder)
+    members = Members(folder, url)
     try:
         yield members
     finally:

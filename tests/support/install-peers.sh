@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the RADIUS peers that the interoperability tests start themselves. As root it installs what is missing; for
+# Install the RADIUS peers and the PostgreSQL that the tests start themselves. As root it installs what is missing; for
 # anybody else it names the command. Daemons that the packages would start stay off. Exit status 0 in both cases: the
 # tests say themselves what they leave out (and with CI=true they leave out nothing).
 set -eu
@@ -10,6 +10,8 @@ have eapol_test || packages="$packages eapoltest"
 have freeradius || packages="$packages freeradius"
 have radclient || packages="$packages freeradius-utils"
 have radsecproxy || packages="$packages radsecproxy"
+have knotd || packages="$packages knot"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
 have cc || packages="$packages gcc libc6-dev"
 [ -e "/usr/include/python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')/Python.h" ] || packages="$packages python3-dev"
 [ -n "$packages" ] || exit 0

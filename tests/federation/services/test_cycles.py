@@ -12,6 +12,7 @@ from federation.services.document import locate_problem, parse_document, parse_f
 from federation.services.home_servers import HomeServerValues
 from federation.services.registry import Change
 from federation.snapshot import Transport
+from federation.store.tables.registry import AccessPointRow
 from tests.federation.members import LEESSTAD, OPERATOR, Members
 
 MACHINE = "192.0.2.7"
@@ -120,12 +121,9 @@ class TestSingleChanges:
         """What was there before this rule is not judged by a change of something else."""
         with members.change() as change:
             add_server(change, "leesstad")
-        with members.store.engine.begin() as connection:
-            connection.exec_driver_sql(
-                "INSERT INTO access_points (library_id, name, kind, address, allow_pap, request_cui,"
-                " require_message_authenticator, version)"
-                f" VALUES ('boekenburg', 'proxy', 'proxy', '{MACHINE}', 0, 0, 1, 1)"
-            )
+        with members.store.write() as session:
+            kind = str(ClientKind.PROXY)
+            session.add(AccessPointRow(library_id="boekenburg", name="proxy", kind=kind, address=MACHINE))
         with members.change() as change:
             values = AccessPointValues(address="198.51.100.1")
             access_points.add_access_point(change, OPERATOR, "boekenburg", name="hal", values=values)

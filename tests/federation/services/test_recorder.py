@@ -156,6 +156,8 @@ class TestRecorder:
         ]
         assert lines.read_text().startswith("F-TICKS/eduroam/1.0#")
 
+
+class TestSqlite:
     async def test_database_lock_is_waited_for(self, members: Members, tmp_path: Path) -> None:
         """Another process that holds the write lock for a moment costs a moment."""
         async with recording(Recorder(members.registry, tmp_path)) as recorder:
