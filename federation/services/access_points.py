@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from federation.errors import Conflict, InvalidInput, NotFound
 from federation.model import AccessPoint, Actor, ClientKind, Created, LibraryId, Page
 from federation.services.registry import Change, check_version, cursor_page, find_library, require_writer
-from federation.services.values import generate_secret, parse_host, parse_id, parse_network, parse_secret, parse_vlan
+from federation.services.shared_secrets import keep_secret
+from federation.services.values import parse_host, parse_id, parse_network, parse_vlan
 from federation.store.tables.registry import AccessPointRow, RealmRow
 
 SHORTEST_OWN_PREFIX = {4: 16, 6: 32}  # what a library may register itself, by version of IP
@@ -46,7 +47,7 @@ def add_access_point(
     if change.session.scalars(query).one_or_none() is not None:
         raise Conflict(f"library {library.id!r} has an access point {row.name!r} already")
     _keep_values(change.session, actor, row, values)
-    generated = _keep_secret(change, row, secret, generate=True)
+    generated = keep_secret(change, row, secret, over_tls=row.address is None, generate=True)
     change.session.add(row)
     change.session.flush()
     change.record("access-point.add", _subject(row), library=library.id, after=state_of(row))
@@ -98,7 +99,7 @@ def change_access_point(
     check_version(row.version, expected_version)
     before, sealed = state_of(row), row.sealed_secret
     _keep_values(change.session, actor, row, values)
-    generated = _keep_secret(change, row, secret, generate=False)
+    generated = keep_secret(change, row, secret, over_tls=row.address is None, generate=False)
     return _finish(change, row, before, sealed, generated)
 
 
@@ -119,8 +120,7 @@ def renew_secret(
     if row.address is None:
         raise InvalidInput("it speaks RADIUS/TLS, where the secret is always `radsec`", field="/secret")
     before, sealed = state_of(row), row.sealed_secret
-    generated = generate_secret()
-    _keep_secret(change, row, generated, generate=False)
+    generated = keep_secret(change, row, None, over_tls=False, generate=True)
     return _finish(change, row, before, sealed, generated)
 
 
@@ -237,26 +237,6 @@ def _check_certificate(session: Session, actor: Actor, row: AccessPointRow, name
         raise InvalidInput(
             f"{name} is in none of the library's realms; ask the federation's operator", field="/certificate"
         )
-
-
-def _keep_secret(change: Change, row: AccessPointRow, secret: str | None, *, generate: bool) -> str | None:
-    """Seal the secret given, or a generated one; returns one that has to be shown."""
-    if row.address is None:
-        if secret is not None:
-            raise InvalidInput("over RADIUS/TLS the secret is always `radsec`; leave it out", field="/secret")
-        row.sealed_secret = row.secret_changed_at = None
-        return None
-    shown = None
-    if secret is None:
-        if not generate and row.sealed_secret is not None:
-            return None
-        secret = shown = generate_secret()
-    octets = parse_secret(secret, "/secret")
-    context = row.secret_context
-    if row.sealed_secret is None or change.sealer.open(row.sealed_secret, context) != octets:
-        row.sealed_secret = change.sealer.seal(octets, context)
-        row.secret_changed_at = change.now
-    return shown
 
 
 def _subject(row: AccessPointRow) -> str:

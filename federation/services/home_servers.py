@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from federation.errors import Conflict, InvalidInput, NotFound
 from federation.model import Actor, Created, HomeServerEntry, LibraryId, Page
 from federation.services.registry import Change, check_version, cursor_page, find_library, require_writer
-from federation.services.values import generate_secret, parse_host, parse_id, parse_port, parse_secret
+from federation.services.shared_secrets import keep_secret
+from federation.services.values import parse_host, parse_id, parse_port
 from federation.snapshot import Transport
 from federation.store.tables.registry import HomeServerRow
 
@@ -48,7 +49,7 @@ def add_home_server(
         raise Conflict(f"library {library.id!r} has a home server {row.name!r} already")
     row.position = change.session.scalar(select(func.count()).where(HomeServerRow.library_id == library.id)) or 0
     _keep_values(actor, row, values)
-    generated = _keep_secret(change, row, secret, generate=True)
+    generated = keep_secret(change, row, secret, over_tls=row.transport == Transport.TLS, generate=True)
     change.session.add(row)
     change.session.flush()
     change.record("home-server.add", _subject(row), library=library.id, after=state_of(row))
@@ -100,7 +101,7 @@ def change_home_server(
     check_version(row.version, expected_version)
     before, sealed = state_of(row), row.sealed_secret
     _keep_values(actor, row, values)
-    generated = _keep_secret(change, row, secret, generate=False)
+    generated = keep_secret(change, row, secret, over_tls=row.transport == Transport.TLS, generate=False)
     if state_of(row) != before or row.sealed_secret != sealed:
         row.version += 1
         change.session.flush()
@@ -176,26 +177,6 @@ def _check_host(actor: Actor, host: str) -> None:
         is_local = address.is_loopback or address.is_link_local
     if is_local and not actor.is_operator:
         raise InvalidInput(f"{host} is inside the proxies' own machines; only an operator may name it", field="/host")
-
-
-def _keep_secret(change: Change, row: HomeServerRow, secret: str | None, *, generate: bool) -> str | None:
-    """Seal the secret given, or a generated one; returns one that has to be shown."""
-    if row.transport == Transport.TLS:
-        if secret is not None:
-            raise InvalidInput("over RADIUS/TLS the secret is always `radsec`; leave it out", field="/secret")
-        row.sealed_secret = row.secret_changed_at = None
-        return None
-    shown = None
-    if secret is None:
-        if not generate and row.sealed_secret is not None:
-            return None
-        secret = shown = generate_secret()
-    octets = parse_secret(secret, "/secret")
-    context = row.secret_context
-    if row.sealed_secret is None or change.sealer.open(row.sealed_secret, context) != octets:
-        row.sealed_secret = change.sealer.seal(octets, context)
-        row.secret_changed_at = change.now
-    return shown
 
 
 def _subject(row: HomeServerRow) -> str:
