@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import MEDIA_TYPE_NOT_TAKEN, TOO_LARGE, build_problem
 
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
+CERTIFICATE_REQUEST = "application/pkcs10"  # RFC 5967, for RFC 7030
+EST_PATHS = ("/.well-known/est/simpleenroll", "/.well-known/est/simplereenroll")
 MAX_BODY_OCTETS = 256 * 1024  # the largest ordinary body is a library with some hundreds of realms
 MAX_DOCUMENT_OCTETS = 32 * 1024 * 1024  # a federation of 100,000 realms, or 200,000 patrons, is about 10 MB
 LARGE_PATHS = ("/v1/federation", "/patrons/import")  # as they end
@@ -35,10 +37,16 @@ class BodyRules:
             await refusal(scope, receive, send)
             return
         has_body = length != "0" or "transfer-encoding" in headers
-        if has_body and not _is_json(headers.get("content-type", ""), scope["method"]):
+        is_est = scope["path"] in EST_PATHS
+        content_type = headers.get("content-type", "")
+        if has_body and not (
+            _is(content_type, CERTIFICATE_REQUEST) if is_est else _is_json(content_type, scope["method"])
+        ):
             refusal = build_problem(
                 MEDIA_TYPE_NOT_TAKEN,
-                "send application/json" + (f" or {MERGE_PATCH}" if scope["method"] == "PATCH" else ""),
+                f"send {CERTIFICATE_REQUEST}"
+                if is_est
+                else "send application/json" + (f" or {MERGE_PATCH}" if scope["method"] == "PATCH" else ""),
                 request_id=request_id,
                 headers={"Accept-Patch": f"{MERGE_PATCH}, application/json"} if scope["method"] == "PATCH" else None,
             )
@@ -59,5 +67,8 @@ class BodyRules:
 
 
 def _is_json(content_type: str, method: str) -> bool:
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or (method == "PATCH" and media_type == MERGE_PATCH)
+    return _is(content_type, "application/json") or (method == "PATCH" and _is(content_type, MERGE_PATCH))
+
+
+def _is(content_type: str, media_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == media_type

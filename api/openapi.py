@@ -32,7 +32,7 @@ from api.problems import (
 )
 from api.routes.catalogue import ROUTERS
 from api.schemas.federation import build_document_schema
-from api.security import LOOPBACK_PATHS, PUBLIC_PATHS
+from api.security import LOOPBACK_PATHS, PUBLIC_PATHS, SELF_PROVING_PATHS
 
 API_VERSION = "1.0.0"  # of the paths under /v1, not of the program
 
@@ -171,6 +171,8 @@ def _possible(path: str, method: str, operation: Json) -> Iterator[Kind]:
     yield UNAVAILABLE
     if path not in PUBLIC_PATHS:
         yield from (UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, TOO_MANY)
+    if path in SELF_PROVING_PATHS:
+        yield UNAUTHENTICATED
     if operation.get("parameters") or "requestBody" in operation:
         yield INVALID
     if "requestBody" in operation:

@@ -21,8 +21,17 @@ from federation.errors import Forbidden, NotFound
 from federation.model import Role
 from federation.services.registry import Actor
 
+# Who comes here brings a secret that the path itself looks at, or proves to have a key; EST uses HTTP Basic.
+SELF_PROVING_PATHS = frozenset(
+    {
+        "/v1/enrolments",
+        "/.well-known/est/cacerts",
+        "/.well-known/est/simpleenroll",
+        "/.well-known/est/simplereenroll",
+    }
+)
 # Trust anchors and revocation lists are public by nature: a relying party fetches them before it has any token.
-PUBLIC_PATHS = frozenset(
+PUBLIC_PATHS = SELF_PROVING_PATHS | frozenset(
     {
         "/openapi.json",
         "/docs",
@@ -84,7 +93,7 @@ class Authentication:
         headers = Headers(scope=scope)
         caller = _caller_of(scope, headers)
         authorization = headers.get("authorization")
-        if authorization is None:
+        if authorization is None or path in SELF_PROVING_PATHS:
             if path in PUBLIC_PATHS or (path in LOOPBACK_PATHS and caller.is_loopback):
                 return None
             if self._local_actor is None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from api.commands.client import Place, fail, open_api, quoted
+from api.commands.invitations import register_invitations
 from api.commands.output import print_json, print_rows, print_thing
 
 COLUMNS = ("serial", "names", "library", "state", "not_after")
@@ -15,12 +16,13 @@ Serial = Annotated[str, typer.Argument(metavar="SERIAL", help="Serial number, he
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 
-def register_certificates(  # noqa: C901 - five commands, each a few lines
+def register_certificates(  # noqa: C901 - some commands, each a few lines
     app: typer.Typer, place_of: Callable[[typer.Context], Place]
 ) -> None:
     """The commands on certificates."""
     commands = typer.Typer(help="Certificates of the federation's peers.", no_args_is_help=True)
     app.add_typer(commands, name="cert")
+    register_invitations(commands, place_of)
 
     @commands.command("issue")
     def issue(

@@ -2,7 +2,7 @@
 
 Each program checks the name and, where it can, the policy of the federation's proxy: a neighbour's certificate comes
 from the same authority and must not be able to ask for passwords or to answer in the federation's name. The private key
-is the file that the administrator made the request with; no text here contains one. Values that come in are realms, host
+is the file that the administrator made the request with; no text here contains one. What is put in are realms, host
 names and addresses that the registry has checked, so none can end the quotes that it stands in.
 """
 
@@ -294,7 +294,7 @@ def build_steps(place: Place) -> Configuration:
             f"NPS, connection request policy: names that do not end in one of {realms} go to that group.",
             "NPS: require Message-Authenticator on both (KB5040268).",
             f"A controller that speaks RADIUS/TLS itself: server {place.host}, port {place.port}, secret “radsec”.",
-            "Import anchors.pem there as the trusted authority, and chain.pem with its key as the client's certificate.",
+            "Import anchors.pem there as the trusted authority, and chain.pem with its key as its own certificate.",
             f"Have it expect the name {place.server_name} in the server's certificate.",
             f"Any other controller: RADIUS/UDP to the radsecproxy, port {place.access_port}.",
         ),

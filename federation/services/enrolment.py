@@ -1,11 +1,11 @@
 """Enrolment: a library's server gets its certificate with an invitation, and renews it by itself from then on.
 
-RFC 7030 §3.3.2 has a renewal prove itself by a TLS client certificate, which does not reach an API behind a TLS front.
-Two things stand for it. A request for the *same key* needs nothing more: it is signed with the private key of the
-certificate, and whoever replays it gets what only the owner of that key can use. A request for a *new key* brings the
-renewal token, `bbn_<serial>_<secret>`, that went with the certificate, good for one renewal: whoever finds it could have
-a certificate for the same names, until the owner's next renewal fails and tells of it. A certificate that is revoked,
-superseded or has run out is renewed in neither way.
+RFC 7030 §3.3.2 proves a renewal by a TLS client certificate, which does not reach an API behind a TLS front. Two things
+stand for it. A request for the *same key* needs nothing more: it is signed with the certificate's private key, and
+whoever replays it gets what only the owner of that key can use. A request for a *new key* brings the renewal token,
+`bbn_<serial>_<secret>`, that went with the certificate, good for one renewal: whoever finds it could have a certificate
+for the same names, until the owner's next renewal fails and tells of it. A certificate that is revoked, superseded or
+has run out is renewed in neither way.
 """
 
 import hashlib
@@ -23,9 +23,10 @@ from federation.errors import Unauthenticated
 from federation.model import Actor, Role
 from federation.services.authorities import load_anchors
 from federation.services.certificates import Certificate, issue_certificate, show_certificate, supersede_certificate
+from federation.services.configurations import Place
 from federation.services.invitations import take_invitation
 from federation.services.registry import Change
-from federation.store.tables.registry import FederationRow
+from federation.store.tables.registry import FederationRow, RealmRow
 from federation.store.tables.trust import CertificateRow
 from federation.trust.profiles import (
     PeerRequest,
@@ -48,7 +49,7 @@ class Enrolment:
 
     certificate: Certificate
     anchors_pem: str
-    renewal_token: str
+    renewal_token: str | None  # None: what proved the renewal could be a replay, so it is given no more than that
     server_name: str  # the federation's proxy: where to connect, and the name to expect there
 
 
@@ -65,7 +66,7 @@ def enrol(change: Change, invitation: str, request_pem: bytes) -> Enrolment:
     profile = Profile(row.profile) if row.profile else None
     issued = issue_certificate(change, actor, library.id, request_pem, profile)
     row.serial = issued.serial
-    return _hand_out(change, issued)
+    return _hand_out(change, issued, token=True)
 
 
 def reenrol(change: Change, token: str | None, request_pem: bytes) -> Enrolment:
@@ -84,11 +85,11 @@ def reenrol(change: Change, token: str | None, request_pem: bytes) -> Enrolment:
     row = _find_by_key(change, request) if token is None else _find_renewable(change, token)
     change.actor = Actor(f"renewal of {row.serial}", Role.LIBRARY, row.library_id, change.actor.source_address)
     if token is None and change.now - row.issued_at < _REPLAY:
-        return _hand_out(change, show_certificate(change.session, change.actor, row.serial, change.now))
+        return _hand_out(change, show_certificate(change.session, change.actor, row.serial, change.now), token=False)
     if set(request.names) != set(row.names) or set(request.nai_realms) != set(row.nai_realms):
         wanted = ", ".join((*row.names, *row.nai_realms))
         raise RequestRefused(f"a renewal has the same names as the certificate: {wanted}")
-    return _hand_out(change, supersede_certificate(change, row, request))
+    return _hand_out(change, supersede_certificate(change, row, request), token=token is not None)
 
 
 def load_server_name(session: Session) -> str:
@@ -96,6 +97,15 @@ def load_server_name(session: Session) -> str:
     federation = session.get(FederationRow, 1)
     assert federation is not None  # there are no libraries before it
     return federation.eap_server_name
+
+
+def find_place(session: Session, made: Enrolment) -> Place:
+    """What a ready configuration for the owner of a new certificate has to know."""
+    library = made.certificate.library or ""
+    realms = session.scalars(
+        select(RealmRow.name).where(RealmRow.library_id == library).order_by(RealmRow.position, RealmRow.name)
+    )
+    return Place(library=library, realms=tuple(realms), server_name=made.server_name, host=made.server_name)
 
 
 def _find_renewable(change: Change, token: str) -> CertificateRow:
@@ -142,15 +152,17 @@ def _find_by_key(change: Change, request: PeerRequest) -> CertificateRow:
     raise Unauthenticated("no certificate in force has this key and these names: send the renewal token")
 
 
-def _hand_out(change: Change, issued: Certificate) -> Enrolment:
-    token = f"bbn_{issued.serial}_{''.join(secrets.choice(_ALPHABET) for _ in range(43))}"
-    row = change.session.get(CertificateRow, issued.serial)
-    assert row is not None  # it has just been issued
-    row.renewal_sha256 = _digest(token)
+def _hand_out(change: Change, issued: Certificate, *, token: bool) -> Enrolment:
+    """A renewal token goes only to who has shown a secret: a replayed request would turn it into another key."""
+    secret = f"bbn_{issued.serial}_{''.join(secrets.choice(_ALPHABET) for _ in range(43))}" if token else None
+    if secret is not None:
+        row = change.session.get(CertificateRow, issued.serial)
+        assert row is not None  # it has just been issued
+        row.renewal_sha256 = _digest(secret)
     return Enrolment(
         certificate=issued,
         anchors_pem=load_anchors(change.session, Purpose.PEERS),
-        renewal_token=token,
+        renewal_token=secret,
         server_name=load_server_name(change.session),
     )
 

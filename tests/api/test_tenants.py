@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
 from api.openapi import build_document, operations_of
+from federation.store.tables.trust import InvitationRow
 from tests.api.federation import LibraryFederation
 from tests.api.test_trust import build_request
 
@@ -26,6 +28,7 @@ NAMES = {
     "access-points": "hal",
     "home-servers": "radius1",
     "patrons": "bram@west.library.example",
+    "invitations": "invitation00",
 }
 
 
@@ -40,6 +43,9 @@ def a_filled_federation(federation: LibraryFederation) -> LibraryFederation:
     assert west.post(f"{base}/patrons", json=patron).status_code == 201
     csr = build_request("ap.west.library.example")
     assert west.post("/v1/certificates", json={"library": "west", "csr": csr}).status_code == 201
+    assert west.post(f"{base}/invitations").status_code == 201
+    with federation.registry.store.write() as session:
+        session.execute(update(InvitationRow).values(id=NAMES["invitations"]))
     return federation
 
 
@@ -51,7 +57,7 @@ def send(client: TestClient, method: str, path: str, library: str) -> Any:  # An
     body = BODIES.get((method, kind[-1]), nothing)
     return client.request(
         method,
-        path.format(library=library, realm=name, name=name),
+        path.format(library=library, realm=name, name=name, invitation=name),
         json=body,
         headers={"If-Match": "*"},
     )

@@ -164,7 +164,16 @@ class TestRenewal:
     def test_replayed_request_makes_no_second_certificate(self, members: Members, request_pem: bytes) -> None:
         """Within a day the answer is the certificate that is there, however often it is asked for."""
         first = join(members, invite(members), request_pem)
-        assert {renew(members, None, request_pem).certificate.serial for _ in range(3)} == {first.certificate.serial}
+        again = [renew(members, None, request_pem) for _ in range(3)]
+        assert {item.certificate.serial for item in again} == {first.certificate.serial}
+
+    def test_replayed_request_is_no_way_to_another_key(self, members: Members, request_pem: bytes) -> None:
+        """Who has only seen a request gets no renewal token, and the owner's own goes on being good."""
+        first = join(members, invite(members), request_pem)
+        assert renew(members, None, request_pem).renewal_token is None
+        assert renew(members, first.renewal_token, request_pem).renewal_token
+        members.clock.advance(days=60)
+        assert renew(members, None, request_pem).renewal_token is None
 
     def test_same_key_of_a_revoked_certificate_is_refused(self, members: Members, request_pem: bytes) -> None:
         """A key that is no longer trusted does not come back."""
