@@ -74,9 +74,9 @@ fuzz: $(VENV)/.fuzz ## a search for inputs that break something, guided by cover
 
 # The sanitizers' libraries have to be loaded before Python; its own allocator would hide what they look for.
 SANITIZERS = $(shell cc -print-file-name=libasan.so) $(shell cc -print-file-name=libubsan.so)
-sanitized: $(VENV)/.test ## the tests of the native kernel under AddressSanitizer and UBSan
+sanitized: $(VENV)/.test ## the tests of the native parts under AddressSanitizer and UBSan
 	BIEBROAM_SANITIZE=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(SANITIZERS)" \
-	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/radius/wire/test_kernel.py
+	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/radius/wire/test_kernel.py tests/radius/transport/test_udp.py
 
 bench: $(VENV)/.test compiled ## the load measurements beside the peers that are installed
 	$(BIN)/python -m tests.load.bench $(ARGS)

@@ -6,8 +6,9 @@ A callback takes what waits, up to a bound, and returns: a flood on one socket c
 import logging
 import socket
 from collections.abc import Callable
+from importlib import import_module
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from radius.wire.packet import MAX_PACKET_OCTETS
 
@@ -15,9 +16,30 @@ Address: TypeAlias = tuple[Any, ...]  # as recvfrom gives it: (host, port) or (h
 
 RECEIVE_BUFFER_OCTETS: Final = 4 << 20  # the kernel's usual 208 KiB lose the end of a burst of 256
 DATAGRAMS_PER_WAKE_UP: Final = 64  # about 2 ms of work; then the other sockets have their turn
+_MAX_KNOWN_SENDERS: Final = 4096
 _READ_OCTETS: Final = MAX_PACKET_OCTETS + 1  # padding beyond Length is ignored anyway (RFC 2865 §3)
 
 _log = logging.getLogger(__name__)
+
+
+class Batch(Protocol):
+    """The extension module `_batch`, optional at installation."""
+
+    def receive_many(self, descriptor: int, limit: int, senders: dict[bytes, Address] | None, /) -> list[Any]:
+        """Return what waits at a socket: octets, and the sender after each where `senders` is a dict."""
+        ...  # Any: octets and addresses in turn, so that no pair is made for each
+
+
+def _load_batch() -> Batch | None:
+    try:
+        module = import_module("radius.transport._batch")
+    except ImportError:  # it was not asked for at installation
+        return None
+    return cast("Batch", module)  # an extension module has no types; the tests hold it to the protocol
+
+
+batch: Batch | None = _load_batch()
+"""None: there is none, and each datagram is a call of its own."""
 
 
 def bind_udp(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
@@ -76,8 +98,14 @@ def ask_for_buffer(udp: socket.socket, octets: int = RECEIVE_BUFFER_OCTETS) -> i
 
 
 def make_reader(udp: socket.socket, receive: Callable[[bytes, Address, float], None]) -> Callable[[], None]:
-    """A callback for `loop.add_reader` that hands each waiting datagram, its sender and the time to `receive`."""
+    """A callback for `loop.add_reader` that hands each waiting datagram, its sender and the time to `receive`.
+
+    What `receive` raises for one datagram is raised when the others have been handed on.
+    """
     recvfrom = udp.recvfrom
+    descriptor = udp.fileno()
+    many = batch
+    known: dict[bytes, Address] = {}
 
     def read() -> None:
         now = monotonic()
@@ -90,12 +118,29 @@ def make_reader(udp: socket.socket, receive: Callable[[bytes, Address, float], N
                 continue
             receive(datagram, address, now)
 
-    return read
+    def read_batch() -> None:
+        assert many is not None  # else `read` is the callback
+        if len(known) > _MAX_KNOWN_SENDERS:
+            known.clear()  # senders can be forged: they must not fill the memory
+        waiting = iter(many.receive_many(descriptor, DATAGRAMS_PER_WAKE_UP, known))
+        now = monotonic()
+        failure: Exception | None = None
+        for datagram, address in zip(waiting, waiting, strict=True):
+            try:
+                receive(datagram, address, now)
+            except Exception as error:  # noqa: BLE001 - a bug costs one datagram, not those behind it
+                failure = error
+        if failure is not None:
+            raise failure
+
+    return read if many is None else read_batch
 
 
 def make_flow_reader(udp: socket.socket, receive: Callable[[bytes, float], None]) -> Callable[[], None]:
     """The same for a connected socket; an ICMP error is not heard, since anybody can send one."""
     recv = udp.recv
+    descriptor = udp.fileno()
+    many = batch
 
     def read() -> None:
         now = monotonic()
@@ -108,4 +153,17 @@ def make_flow_reader(udp: socket.socket, receive: Callable[[bytes, float], None]
                 continue
             receive(datagram, now)
 
-    return read
+    def read_batch() -> None:
+        assert many is not None  # else `read` is the callback
+        waiting = many.receive_many(descriptor, DATAGRAMS_PER_WAKE_UP, None)
+        now = monotonic()
+        failure: Exception | None = None
+        for datagram in waiting:
+            try:
+                receive(datagram, now)
+            except Exception as error:  # noqa: BLE001 - a bug costs one datagram, not those behind it
+                failure = error
+        if failure is not None:
+            raise failure
+
+    return read if many is None else read_batch

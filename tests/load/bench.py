@@ -50,9 +50,13 @@ ROWS: dict[str, Row] = {
 }
 
 
-def choose_rows(wanted: str) -> dict[str, Row]:
-    """The row of that name, or all whose names contain it."""
-    return {wanted: ROWS[wanted]} if wanted in ROWS else {name: row for name, row in ROWS.items() if wanted in name}
+def choose_rows(wanted: Sequence[str]) -> dict[str, Row]:
+    """The rows of these names, and those whose names contain one that is no name; all if nothing is wanted."""
+    return {
+        name: row
+        for name, row in ROWS.items()
+        if not wanted or name in wanted or any(part in name for part in wanted if part not in ROWS)
+    }
 
 
 def measure_once(peer: str, load: Load, home_port: int, laboratory: Laboratory) -> Measurement:
@@ -123,7 +127,7 @@ def main() -> int:
     parser.add_argument("--peers", default=",".join(installed_peers()), help="of: %(default)s")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each run")
-    parser.add_argument("--rows", default="", help="a row's name, or what the names of some contain")
+    parser.add_argument("--rows", nargs="*", default=(), help="names of rows, or what the names of some contain")
     parser.add_argument("--output", type=Path, default=Path("bench-results"), help="folder for tools and figures")
     options = parser.parse_args()
     peers = [peer for peer in options.peers.split(",") if peer in PEERS]

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from radius.transport import udp
 from radius.transport.udp import (
     DATAGRAMS_PER_WAKE_UP,
     Address,
@@ -16,6 +17,18 @@ from radius.transport.udp import (
     make_flow_reader,
     make_reader,
 )
+from tests.radius.wire.kernels import HAS_COMPILER, load_batch
+
+
+@pytest.fixture(params=["one by one", "batch"], autouse=True)
+def readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs with the native reader of many datagrams and without."""
+    if request.param == "batch":
+        if not HAS_COMPILER:
+            pytest.skip("the native reader is optional; it needs gcc and python3-dev")
+        monkeypatch.setattr(udp, "batch", load_batch())
+    else:
+        monkeypatch.setattr(udp, "batch", None)
 
 
 @pytest.fixture
@@ -105,6 +118,65 @@ class TestReader:
         read()
         assert len(got) == DATAGRAMS_PER_WAKE_UP
 
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+    def test_senders_are_told_apart(self, stack: ExitStack, host: str) -> None:
+        """Each datagram comes with the address of its own sender, also one that came before."""
+        listener = stack.enter_context(bind_udp(host, 0))
+        clients = [stack.enter_context(connect_udp(host, listener.getsockname()[1])) for _ in range(3)]
+        for client in (*clients, clients[0]):
+            client.send(b"octets")
+        got: list[Address] = []
+        make_reader(listener, lambda _datagram, address, _now: got.append(address))()
+        assert got == [client.getsockname() for client in (*clients, clients[0])]
+
+    def test_empty_and_large_datagrams_arrive_whole(self, stack: ExitStack) -> None:
+        """No octet is lost up to one more than a packet may have; what is beyond is nobody's (RFC 2865 §3)."""
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        for size in (0, 1, 4096, 4097, 9000):
+            client.send(b"x" * size)
+        got: list[bytes] = []
+        make_reader(listener, lambda datagram, _address, _now: got.append(datagram))()
+        assert [len(datagram) for datagram in got] == [0, 1, 4096, 4097, 4097]
+
+    def test_bug_costs_one_datagram(self, stack: ExitStack) -> None:
+        """What is raised for one is seen at the top of the loop; those behind it are handed on."""
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        for octets in (b"first", b"bad", b"last"):
+            client.send(octets)
+        got: list[bytes] = []
+
+        def receive(datagram: bytes) -> None:
+            got.append(datagram)
+            if datagram == b"bad":
+                raise ValueError(datagram)
+
+        read = make_reader(listener, lambda datagram, _address, _now: receive(datagram))
+        with pytest.raises(ValueError, match="bad"):
+            read()
+        read()
+        assert got == [b"first", b"bad", b"last"]
+
+    def test_bug_costs_one_answer(self, stack: ExitStack) -> None:
+        """The same on a connected socket."""
+        peer = stack.enter_context(bind_udp("127.0.0.1", 0))
+        flow = stack.enter_context(connect_udp("127.0.0.1", peer.getsockname()[1]))
+        for octets in (b"bad", b"last"):
+            peer.sendto(octets, flow.getsockname())
+        got: list[bytes] = []
+
+        def receive(datagram: bytes) -> None:
+            got.append(datagram)
+            if datagram == b"bad":
+                raise ValueError(datagram)
+
+        read = make_flow_reader(flow, lambda datagram, _now: receive(datagram))
+        with pytest.raises(ValueError, match="bad"):
+            read()
+        read()
+        assert got == [b"bad", b"last"]
+
     def test_burst_of_a_thousand_waits_in_the_buffer(self, stack: ExitStack) -> None:
         """The kernel's usual buffer loses the end of a burst of 256 requests."""
         listener = stack.enter_context(bind_udp("127.0.0.1", 0))
@@ -125,9 +197,9 @@ class TestBuffer:
         self, stack: ExitStack, caplog: pytest.LogCaptureFixture
     ) -> None:
         """An operator can do something about it."""
-        udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        plain = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         with caplog.at_level(logging.WARNING):
-            given = ask_for_buffer(udp, 1 << 30)
+            given = ask_for_buffer(plain, 1 << 30)
         if given < 1 << 30:
             (record,) = caplog.records
             assert record.message == "receive_buffer_small"

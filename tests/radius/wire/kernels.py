@@ -11,12 +11,14 @@ from functools import cache
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
+from radius.transport import udp
 from radius.wire import native
 from radius.wire.native import Kernel
 
-SOURCE = Path(native.__file__).with_name("_kernel.c")
+SOURCES = Path(native.__file__).parents[1]
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 HAS_COMPILER = COMPILER is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
 # `make sanitized` sets it, and starts Python with the sanitizers' library before all others.
@@ -24,22 +26,34 @@ SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno
 FLAGS = SANITIZERS if os.environ.get("BIEBROAM_SANITIZE") else ("-O2",)
 
 
-@cache
-def load_kernel() -> Kernel:
-    """Compile the kernel's source into a temporary folder and import it from there."""
+def compile_extension(room: str, name: str) -> ModuleType:
+    """Compile a C file of `radius` into a temporary folder and import it from there."""
     assert COMPILER is not None
     with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
-        library = Path(folder, f"_kernel{sysconfig.get_config_var('EXT_SUFFIX')}")
+        library = Path(folder, f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}")
+        source = SOURCES / room / f"{name}.c"
         warnings = ("-Wall", "-Wextra", "-Wconversion", "-Wno-sign-conversion", "-Werror")
         include = f"-I{sysconfig.get_path('include')}"
-        subprocess.run([COMPILER, *FLAGS, *warnings, "-fPIC", "-shared", include, "-o", library, SOURCE], check=True)
-        name = "radius.wire._kernel"
-        spec = spec_from_file_location(name, library, loader=ExtensionFileLoader(name, str(library)))
+        subprocess.run([COMPILER, *FLAGS, *warnings, "-fPIC", "-shared", include, "-o", library, source], check=True)
+        full_name = f"radius.{room}.{name}"
+        spec = spec_from_file_location(full_name, library, loader=ExtensionFileLoader(full_name, str(library)))
         assert spec is not None
         assert spec.loader is not None
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
-        return cast("Kernel", module)  # an extension module has no types
+        return module
+
+
+@cache
+def load_kernel() -> Kernel:
+    """The kernel, compiled once."""
+    return cast("Kernel", compile_extension("wire", "_kernel"))  # an extension module has no types
+
+
+@cache
+def load_batch() -> udp.Batch:
+    """The same for the reader of many datagrams."""
+    return cast("udp.Batch", compile_extension("transport", "_batch"))
 
 
 @contextmanager

@@ -1,0 +1,113 @@
+/* Many datagrams with one system call (recvmmsg), where Python's socket module has one call, one buffer of the largest
+   size and one parsed address for each.
+
+   The datagrams are received into a buffer of the module, which is safe because the interpreter's lock is held: a socket
+   of ours never waits (MSG_DONTWAIT). What is given back are copies of exactly what came. */
+
+#define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+    MOST = 64,
+    DATAGRAM = 4097, /* RFC 2865 §3 has 4096; padding beyond Length is ignored anyway */
+    TRIES = 8,       /* ICMP errors of earlier datagrams that are told here, one at a call */
+};
+
+static unsigned char buffer[MOST][DATAGRAM];
+
+/* (host, port) or (host, port, flow, scope), as the socket module writes it; None for another family. */
+static PyObject *build_address(const struct sockaddr_storage *from) {
+    char host[INET6_ADDRSTRLEN + 1];
+    if (from->ss_family == AF_INET) {
+        const struct sockaddr_in *four = (const struct sockaddr_in *)from;
+        inet_ntop(AF_INET, &four->sin_addr, host, sizeof host);
+        return Py_BuildValue("(si)", host, (int)ntohs(four->sin_port));
+    }
+    if (from->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;
+        inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof host);
+        return Py_BuildValue("(siII)", host, (int)ntohs(six->sin6_port), (unsigned)ntohl(six->sin6_flowinfo),
+                             (unsigned)six->sin6_scope_id);
+    }
+    Py_RETURN_NONE;
+}
+
+/* receive_many(descriptor, limit, addresses): a list of what waits, at most so many or 64: octets, and the sender after each if `addresses`
+   is a dict. It remembers the senders that were built, by the octets of their address; its owner bounds it. An empty list:
+   nothing waits, or an error was told that is none of ours. */
+static PyObject *receive_many(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    struct mmsghdr messages[MOST];
+    struct iovec pieces[MOST];
+    struct sockaddr_storage senders[MOST];
+    (void)module;
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "a descriptor, a limit and a dict or None are expected");
+        return NULL;
+    }
+    int descriptor = (int)PyLong_AsLong(arguments[0]), found = -1;
+    if (descriptor == -1 && PyErr_Occurred()) return NULL;
+    long limit = PyLong_AsLong(arguments[1]);
+    if (limit == -1 && PyErr_Occurred()) return NULL;
+    if (limit < 1 || limit > MOST) limit = MOST;
+    PyObject *known = arguments[2] == Py_None ? NULL : arguments[2];
+    if (known && !PyDict_Check(known)) {
+        PyErr_SetString(PyExc_TypeError, "senders are remembered in a dict");
+        return NULL;
+    }
+    memset(messages, 0, sizeof messages);
+    for (int i = 0; i < limit; i++) {
+        pieces[i].iov_base = buffer[i], pieces[i].iov_len = DATAGRAM;
+        messages[i].msg_hdr.msg_iov = &pieces[i], messages[i].msg_hdr.msg_iovlen = 1;
+        if (known) messages[i].msg_hdr.msg_name = &senders[i], messages[i].msg_hdr.msg_namelen = sizeof senders[i];
+    }
+    for (int tries = 0; tries < TRIES && found < 0; tries++) {
+        found = recvmmsg(descriptor, messages, (unsigned)limit, MSG_DONTWAIT, NULL);
+        if (found < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EBADF)) break;
+    }
+    if (found < 0) found = 0;
+    PyObject *list = PyList_New(known ? 2 * found : found);
+    if (list == NULL) return NULL;
+    for (int i = 0; i < found; i++) {
+        unsigned size = messages[i].msg_len < DATAGRAM ? messages[i].msg_len : DATAGRAM;
+        PyObject *octets = PyBytes_FromStringAndSize((const char *)buffer[i], (Py_ssize_t)size);
+        if (octets == NULL) goto failed;
+        PyList_SET_ITEM(list, known ? 2 * i : i, octets);
+        if (known) {
+            socklen_t length = messages[i].msg_hdr.msg_namelen;
+            PyObject *key = PyBytes_FromStringAndSize((const char *)&senders[i], length <= sizeof senders[i] ? length : 0);
+            if (key == NULL) goto failed;
+            PyObject *sender = PyDict_GetItemWithError(known, key);
+            if (sender != NULL) {
+                Py_INCREF(sender);
+            } else if (!PyErr_Occurred() && (sender = build_address(&senders[i])) != NULL &&
+                       PyDict_SetItem(known, key, sender) < 0) {
+                Py_CLEAR(sender);
+            }
+            Py_DECREF(key);
+            if (sender == NULL) goto failed;
+            PyList_SET_ITEM(list, 2 * i + 1, sender);
+        }
+    }
+    return list;
+failed:
+    Py_DECREF(list);
+    return NULL;
+}
+
+static PyMethodDef METHODS[] = {
+    {"receive_many", (PyCFunction)(void (*)(void))receive_many, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef MODULE = {
+    PyModuleDef_HEAD_INIT, "radius.transport._batch", "Many datagrams with one system call.", 0, METHODS, NULL, NULL, NULL,
+    NULL,
+};
+
+PyMODINIT_FUNC PyInit__batch(void) { return PyModuleDef_Init(&MODULE); }
