@@ -10,7 +10,7 @@ from api.commands.client import Place, fail, open_api, quoted
 from api.commands.invitations import register_invitations
 from api.commands.output import print_json, print_rows, print_thing
 
-COLUMNS = ("serial", "names", "library", "state", "not_after")
+COLUMNS = ("serial", "names", "library", "state", "not_after", "days_left")
 
 Serial = Annotated[str, typer.Argument(metavar="SERIAL", help="Serial number, hexadecimal")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]

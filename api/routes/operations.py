@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 from fastapi import APIRouter, Depends, Request, Response, status
 
@@ -10,9 +11,10 @@ from api.requests import Outside, Source
 from api.schemas.operations import Check, Liveness, Readiness, SnapshotView, WorkerView
 from api.security import AnyActor, find_overseer
 from federation.model import Role
+from federation.services.expiry import list_lives
 from federation.services.registry import Registry
 from federation.services.revision import show_revision
-from federation.statistics.metrics import render_metrics
+from federation.statistics.metrics import render_certificate_days, render_metrics
 
 router = APIRouter(tags=["operation"])
 
@@ -54,8 +56,22 @@ def show_readiness(registry: Source, ports: Outside, response: Response) -> Read
 
 @router.get("/metrics", response_class=MetricsResponse, dependencies=_OVERSEER)
 def show_metrics(registry: Source, ports: Outside) -> Response:
-    """Show every worker's counters in Prometheus's text format."""
-    return MetricsResponse(render_metrics(ports.read_reports(), registry.now()))
+    """Show every worker's counters, and the days that each certificate has left, in Prometheus's text format."""
+    now = registry.now()
+    return MetricsResponse(render_metrics(ports.read_reports(), now) + _render_certificates(registry, now))
+
+
+def _render_certificates(registry: Registry, now: datetime) -> str:
+    try:
+        with registry.read() as session:
+            lives = list_lives(session, now)
+    except Exception as error:  # noqa: BLE001 - the workers' counters are wanted most of all while the database is away
+        _log.warning("certificates_not_counted", extra={"error": type(error).__name__})
+        return ""
+    return render_certificate_days(
+        ({"serial": life.serial, "kind": life.kind, "name": life.name, "library": life.library or ""}, life.days_left)
+        for life in lives
+    )
 
 
 @router.get("/v1/snapshot")

@@ -44,6 +44,7 @@ class CertificateView(Schema):
     state: CertificateState
     not_before: datetime
     not_after: datetime
+    days_left: Annotated[int, Field(description="Whole days; negative when it has run out")]
     issued_at: datetime
     revoked_at: datetime | None
     revocation_reason: RevocationReason | None

@@ -72,6 +72,7 @@ class Certificate:
     state: CertificateState
     not_before: datetime
     not_after: datetime
+    days_left: int  # whole ones; negative when it has run out
     issued_at: datetime
     revoked_at: datetime | None
     revocation_reason: RevocationReason | None
@@ -303,6 +304,7 @@ def _describe(session: Session, row: CertificateRow, now: datetime) -> Certifica
         state=_state_of(row, now),
         not_before=row.not_before,
         not_after=row.not_after,
+        days_left=(row.not_after - now).days,
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         revocation_reason=RevocationReason(row.revocation_reason) if row.revocation_reason else None,

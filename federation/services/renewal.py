@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from federation.model import Actor, Role
 from federation.services.authorities import is_renewal_due, renew_due
+from federation.services.expiry import Warnings, list_lives
 from federation.services.registry import Registry
 
 LOOK_SECONDS = 3600.0  # what is due is due for months; a service that runs for an hour has looked
@@ -23,6 +24,7 @@ class Renewals:
     def __init__(self, registry: Registry) -> None:
         self.count = 0
         self._registry = registry
+        self._warnings = Warnings()
         self._task: asyncio.Task[None] | None = None
 
     def counters(self) -> Mapping[str, object]:
@@ -39,15 +41,33 @@ class Renewals:
             self._task.cancel()
 
     def renew(self) -> int:
-        """What is due is renewed; returns how much that was."""
+        """What is due is renewed, and what others have to renew is told of; returns how much was renewed."""
+        renewed: list[str] = []
         with self._registry.read() as session:
-            if not is_renewal_due(session, self._registry.now()):
-                return 0
-        with self._registry.change(RENEWER, "renewal") as change:
-            renewed = renew_due(change)
+            is_any_due = is_renewal_due(session, self._registry.now())
+        if is_any_due:
+            with self._registry.change(RENEWER, "renewal") as change:
+                renewed = renew_due(change)
         for what in renewed:
             _log.info("renewed", extra={"what": what})
+        self._warn()
         return len(renewed)
+
+    def _warn(self) -> None:
+        with self._registry.read() as session:
+            lives = list_lives(session, self._registry.now())
+        for life in self._warnings.take(lives):
+            _log.log(
+                logging.WARNING if life.is_due else logging.INFO,
+                "certificate_expires",
+                extra={
+                    "serial": life.serial,
+                    "kind": life.kind,
+                    "names": life.name,
+                    "library": life.library,
+                    "days_left": round(life.days_left, 1),
+                },
+            )
 
     async def _keep_looking(self) -> None:
         while True:

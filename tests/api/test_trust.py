@@ -99,3 +99,13 @@ class TestPublic:
         answer = federation.client(None).get("/v1/trust/eap.crl?form=xml")
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["parameter"] == "form"
+
+
+def test_days_left_are_shown_and_measured(operator: TestClient) -> None:
+    """Each certificate says how many days it has left, to people and to monitoring."""
+    serial = issue(operator)["serial"]
+    assert operator.get(f"/v1/certificates/{serial}").json()["days_left"] == 89
+    (line,) = [line for line in operator.get("/metrics").text.splitlines() if f'serial="{serial}"' in line]
+    name, _, value = line.rpartition(" ")
+    assert name.startswith("biebroam_certificate_days_left{")
+    assert 89.9 < float(value) < 90
