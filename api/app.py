@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, Response
 from api.bodies import BodyRules
 from api.boundary import Boundary
 from api.errors import install_error_answers
+from api.idempotency import Idempotency
 from api.openapi import API_VERSION, build_document
 from api.ports import Ports
 from api.reference import STYLE, render_reference
@@ -61,6 +62,7 @@ def create_app(registry: Registry, ports: Ports | None = None, *, local_actor: A
         return tokens.authenticate(registry, token, source_address=source_address, request_id=request_id)
 
     # The last one added is the outermost.
+    app.add_middleware(Idempotency)
     app.add_middleware(BodyRules)
     app.add_middleware(Authentication, authenticate=authenticate, local_actor=local_actor)
     app.add_middleware(Boundary)

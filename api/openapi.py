@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.bodies import MERGE_PATCH
+from api.idempotency import MAX_KEY_CHARACTERS
 from api.problems import (
     CHANGED,
     CONFLICT,
@@ -135,6 +136,8 @@ def _complete(path: str, method: str, operation: Json) -> None:
     for parameter in operation.get("parameters", []):
         if parameter["name"] == "if-match":
             parameter["required"] = True  # optional for the framework only, so that a missing one is 428 and not 422
+    if method == "post" and path not in PUBLIC_PATHS:
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     responses: Json = operation["responses"]
     responses.pop("422", None)
     for kind in _possible(path, method, operation):
@@ -183,6 +186,13 @@ def _possible(path: str, method: str, operation: Json) -> Iterator[Kind]:
         yield from (CHANGED, PRECONDITION_REQUIRED)
 
 
+_IDEMPOTENCY_KEY: Json = {
+    "name": "idempotency-key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS, "pattern": "^[ -~]+$"},
+    "description": "Repeated with the same key within a day, the request is done once and answered as the first time",
+}
 _ETAG: Json = {"ETag": {"description": "The version of what is shown", "schema": {"type": "string"}}}
 
 
