@@ -30,6 +30,15 @@ class Failures:
         over = self._count(_site_of(address), now) + 1 - self._allowed
         return int(over * self._refill_seconds) + 1 if over > 0 else 0
 
+    def describe(self, address: str, now: float) -> dict[str, str]:
+        """The limit and what *address* has left of it, as headers (draft-ietf-httpapi-ratelimit-headers)."""
+        left = max(0, int(self._allowed - self._count(_site_of(address), now)))
+        window = int(self._allowed * self._refill_seconds)
+        return {
+            "RateLimit-Policy": f'"failures";q={self._allowed};w={window}',
+            "RateLimit": f'"failures";r={left};t={self.retry_after_seconds(address, now) or int(self._refill_seconds)}',
+        }
+
     def _count(self, key: str, now: float) -> float:
         count, counted_at = self._spent.get(key, (0.0, now))
         return max(0.0, min(count, self._allowed + 1) - (now - counted_at) / self._refill_seconds)

@@ -4,7 +4,7 @@ What the token may do is decided in two places: reading or changing here, whose 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Annotated
@@ -110,9 +110,10 @@ class Authentication:
                     TOO_MANY,
                     "wait, then try with a valid token",
                     request_id=request_id,
-                    headers={"Retry-After": str(seconds)},
+                    headers={"Retry-After": str(seconds), **self._failures.describe(caller.address, now)},
                 )
-            return _unauthenticated("the token is unknown, expired or revoked", request_id, error="invalid_token")
+            limits = self._failures.describe(caller.address, now)
+            return _unauthenticated("the token is unknown, expired or revoked", request_id, "invalid_token", limits)
         if actor.role is Role.READER and method not in SAFE_METHODS and path not in READING_POSTS:
             return build_problem(FORBIDDEN, "a reader changes nothing", request_id=request_id)
         state["actor"] = actor
@@ -173,7 +174,11 @@ def _caller_of(scope: Scope, headers: Headers) -> Caller:
     return Caller(address, is_loopback and not any(name in headers for name in _FORWARDED))
 
 
-def _unauthenticated(detail: str, request_id: str, *, error: str = "") -> Response:
-    """RFC 6750 §3: the challenge; `error` only when a token was sent."""
+def _unauthenticated(
+    detail: str, request_id: str, error: str = "", limits: Mapping[str, str] | None = None
+) -> Response:
+    """RFC 6750 §3: the challenge; `error` only when a token was sent, `limits` of how many may fail."""
     challenge = 'Bearer realm="biebroam"' + (f', error="{error}"' if error else "")
-    return build_problem(UNAUTHENTICATED, detail, request_id=request_id, headers={"WWW-Authenticate": challenge})
+    return build_problem(
+        UNAUTHENTICATED, detail, request_id=request_id, headers={"WWW-Authenticate": challenge, **(limits or {})}
+    )

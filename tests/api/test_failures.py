@@ -53,3 +53,17 @@ class TestFailures:
             failures.record(f"client-{number}", 0.0)
         assert failures.retry_after_seconds("client-0", 0.0) == 0
         assert failures.retry_after_seconds(f"client-{MAX_ADDRESSES + 9}", 0.0) > 0
+
+
+class TestHeaders:
+    def test_tell_what_is_left(self) -> None:
+        """Each failure takes one away; when none is left they say when there will be one."""
+        failures = Failures(allowed=3, refill_seconds=6.0)
+        seen: list[str] = []
+        for _ in range(4):
+            failures.record("192.0.2.1", 0.0)
+            seen.append(failures.describe("192.0.2.1", 0.0)["RateLimit"])
+        assert [each.split(";")[1] for each in seen] == ["r=2", "r=1", "r=0", "r=0"]
+        assert seen[-1] == f'"failures";r=0;t={failures.retry_after_seconds("192.0.2.1", 0.0)}'
+        assert failures.describe("192.0.2.2", 0.0)["RateLimit-Policy"] == '"failures";q=3;w=18'
+        assert failures.describe("192.0.2.2", 0.0)["RateLimit"] == '"failures";r=3;t=6'
