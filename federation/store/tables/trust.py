@@ -14,8 +14,7 @@ class AuthorityRow(Base):
     __tablename__ = "authorities"
 
     purpose: Mapped[str] = mapped_column(String(8), primary_key=True)  # federation.trust.profiles.Purpose
-    # "root" or "issuing"; during a roll-over also the next ones, and then the former ones
-    level: Mapped[str] = mapped_column(String(16), primary_key=True)
+    level: Mapped[str] = mapped_column(String(8), primary_key=True)  # "root" or "issuing"
     certificate_pem: Mapped[str] = mapped_column(Text)
     sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
     crl_pem: Mapped[str] = mapped_column(Text)  # the newest revocation list
@@ -71,25 +70,3 @@ class InvitationRow(Base):
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     serial: Mapped[str | None] = mapped_column(String(40))  # of the certificate that it gave
-
-
-class RolloverRow(Base):
-    """A roll-over that has begun and is not finished; there is one at most for each authority."""
-
-    __tablename__ = "rollovers"
-
-    purpose: Mapped[str] = mapped_column(String(8), primary_key=True)
-    phase: Mapped[str] = mapped_column(String(8))  # federation.services.rollover.Phase
-    begun_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    phase_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class RolloverAcceptanceRow(Base):
-    """A library that is known to trust both anchors, and how that is known."""
-
-    __tablename__ = "rollover_acceptances"
-
-    purpose: Mapped[str] = mapped_column(String(8), primary_key=True)
-    library_id: Mapped[str] = mapped_column(ForeignKey("libraries.id", ondelete="CASCADE"), primary_key=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
-    evidence: Mapped[str] = mapped_column(String(200))

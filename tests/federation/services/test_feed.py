@@ -3,8 +3,10 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from federation.model import Actor, Role
+from federation.services.certificates import issue_certificate, revoke_certificate
 from federation.services.feed import (
     SnapshotFeed,
     build_hosted,
@@ -18,9 +20,13 @@ from federation.services.registry import Registry
 from federation.services.renewal import Renewals
 from federation.snapshot import Client, Federation, HomeSnapshot, SharedSecret, Snapshot
 from federation.store.announcements import announce
-from federation.store.saved import save_snapshot
+from federation.store.saved import load_snapshot, save_snapshot
 from federation.store.session import Store
+from federation.store.tables.trust import CertificateRow
 from federation.trust.keystore import NodeKey, Sealer, load_sealer
+from federation.trust.profiles import Profile
+from tests.federation.members import OPERATOR, open_members
+from tests.federation.trust.certificates import openssl_request
 from tests.support.processes import wait_until
 
 ACTOR = Actor("somebody (local)", Role.OPERATOR)
@@ -173,3 +179,42 @@ class TestRenewals:
         await asyncio.sleep(0)
         await renewals.drain()
         assert renewals.counters() == {"renewals": 0}
+
+
+class TestPeerTrust:
+    def test_revocation_is_in_the_next_snapshot(self, tmp_path: Path) -> None:
+        """A proxy is told of a revoked serial number with the revision that the revocation makes."""
+        with open_members(tmp_path) as members:
+            with members.change() as change:
+                csr = openssl_request(tmp_path, "DNS:radius1.boekenburg.test")
+                serial = issue_certificate(change, OPERATOR, "boekenburg", csr).serial
+            with members.registry.read() as session:
+                before = compile_for_proxy(session, members.sealer, HOMES)
+            with members.change() as change:
+                revoke_certificate(change, OPERATOR, serial)
+            with members.registry.read() as session:
+                after = compile_for_proxy(session, members.sealer, HOMES)
+        assert before.peer_trust is not None
+        assert after.peer_trust is not None
+        assert (before.peer_trust.revoked_serials, after.peer_trust.revoked_serials) == (frozenset(), {serial})
+        assert after.revision == before.revision + 1
+        assert members.announced[-1] == after.revision
+
+    def test_saved_snapshot_has_it_and_no_text_shows_the_key(self, registry: Registry, tmp_path: Path) -> None:
+        """A proxy that starts while the database is away serves RADIUS/TLS; the key is in no representation."""
+        with registry.read() as session:
+            snapshot = compile_for_proxy(session, registry.sealer, HOMES)
+        save_snapshot(tmp_path / "kept", snapshot, registry.sealer)
+        assert load_snapshot(tmp_path / "kept", Snapshot, registry.sealer) == snapshot
+        assert "PRIVATE KEY" not in repr(snapshot)
+        assert b"PRIVATE KEY" not in (tmp_path / "kept").read_bytes()
+
+    def test_registry_of_an_earlier_version_has_none_yet(self, registry: Registry) -> None:
+        """UDP goes on without; the hourly renewal makes the certificate, and then it is there."""
+        with registry.store.write() as session:
+            session.execute(delete(CertificateRow).where(CertificateRow.profile == Profile.OPERATOR))
+        with registry.read() as session:
+            assert compile_for_proxy(session, registry.sealer, HOMES).peer_trust is None
+        assert Renewals(registry).renew() == 1
+        with registry.read() as session:
+            assert compile_for_proxy(session, registry.sealer, HOMES).peer_trust is not None

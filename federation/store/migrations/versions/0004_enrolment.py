@@ -1,4 +1,4 @@
-"""Invitations, tokens that renew a certificate, and roll-overs of an authority."""
+"""Invitations, and tokens that renew a certificate."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """What joining and rolling over need."""
+    """What joining and renewing need."""
     op.create_table(
         "invitations",
         sa.Column("id", sa.String(length=16), nullable=False),
@@ -32,27 +32,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("invitations", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_invitations_library_id"), ["library_id"], unique=False)
-    op.create_table(
-        "rollovers",
-        sa.Column("purpose", sa.String(length=8), nullable=False),
-        sa.Column("phase", sa.String(length=8), nullable=False),
-        sa.Column("begun_at", UtcDateTime(timezone=True), nullable=False),
-        sa.Column("phase_at", UtcDateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("purpose", name=op.f("pk_rollovers")),
-    )
-    op.create_table(
-        "rollover_acceptances",
-        sa.Column("purpose", sa.String(length=8), nullable=False),
-        sa.Column("library_id", sa.String(length=63), nullable=False),
-        sa.Column("at", UtcDateTime(timezone=True), nullable=False),
-        sa.Column("evidence", sa.String(length=200), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["library_id"], ["libraries.id"], name=op.f("fk_rollover_acceptances_library_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("purpose", "library_id", name=op.f("pk_rollover_acceptances")),
-    )
-    with op.batch_alter_table("authorities", schema=None) as batch_op:
-        batch_op.alter_column("level", existing_type=sa.String(length=8), type_=sa.String(length=16))
     with op.batch_alter_table("certificates", schema=None) as batch_op:
         batch_op.add_column(sa.Column("renewal_sha256", sa.LargeBinary(length=32), nullable=True))
 
@@ -61,8 +40,4 @@ def downgrade() -> None:
     """What upgrade made is gone."""
     with op.batch_alter_table("certificates", schema=None) as batch_op:
         batch_op.drop_column("renewal_sha256")
-    with op.batch_alter_table("authorities", schema=None) as batch_op:
-        batch_op.alter_column("level", existing_type=sa.String(length=16), type_=sa.String(length=8))
-    op.drop_table("rollover_acceptances")
-    op.drop_table("rollovers")
     op.drop_table("invitations")
