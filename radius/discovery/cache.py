@@ -214,7 +214,7 @@ class DiscoveryCache:
     def _pay(self, asker: str, now: float) -> bool:
         """Take one lookup from the asker's budget; False when it is empty."""
         left, at = self._budgets.get(asker, (LOOKUP_BURST, now))
-        left = min(LOOKUP_BURST, left + (now - at) * LOOKUPS_PER_SECOND)
+        left = min(LOOKUP_BURST, left + max(0.0, now - at) * LOOKUPS_PER_SECOND)
         if left < 1:
             return False
         if len(self._budgets) >= _MAX_BUDGETS and asker not in self._budgets:

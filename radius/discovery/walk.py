@@ -27,7 +27,7 @@ MAX_RECORDS: Final = 64  # in one answer; real realms have fewer than ten
 MAX_STEPS: Final = 4  # NAPTR records that lead to NAPTR records
 MAX_BRANCHES: Final = 4  # records of one NAPTR answer that are followed
 MAX_TARGETS: Final = 8
-MAX_ADDRESSES: Final = 8  # of one target
+MAX_ADDRESSES: Final = 4  # of one target, in each family
 _MAX_TTL: Final = 2**31 - 1  # RFC 2181 §8: a TTL with the highest bit set is taken as 0
 
 _REFUSALS: Final = {
@@ -172,7 +172,7 @@ def _find_addresses(
     hosts = list(dict.fromkeys(place.host for place in places))
     answers = yield tuple(Question(host, kind) for host in hosts for kind in (Kind.AAAA, Kind.A))
     read = [
-        [record for record in notes.read(answer, Refusal.NO_ADDRESS) if not isinstance(record, Naptr | Srv)]
+        [each for each in notes.read(answer, Refusal.NO_ADDRESS) if not isinstance(each, Naptr | Srv)][:MAX_ADDRESSES]
         for answer in answers
     ]
     addresses = {host: read[2 * n] + read[2 * n + 1] for n, host in enumerate(hosts)}
@@ -188,7 +188,7 @@ def _find_addresses(
             else:
                 notes.wrong.add(refusal)
         if allowed:
-            targets.append(Target(place.host, place.port, tuple(dict.fromkeys(allowed))[:MAX_ADDRESSES]))
+            targets.append(Target(place.host, place.port, tuple(dict.fromkeys(allowed))))
     if not targets:
         return notes.gravest(Refusal.NO_ADDRESS)
     ttl = 0 if notes.wrong & _PASSING else notes.ttl  # half a picture is looked at again soon
