@@ -5,8 +5,9 @@ For a realm that no member of the federation owns, and before the default route,
 - `Targets`: connect by RADIUS/TLS to the first target that can be connected to, addresses in their order, and forward.
   The connection is one that was *discovered*: before anything is sent on it, the server's certificate has to be issued
   by the federation, hold one of its policies for home servers, and hold the realm among its NAIRealm names (RFC 7585
-  §2.2). The target's host name came from the DNS, so a certificate for it proves nothing. A connection is shared by all realms that it may serve, and checked anew for each realm. A server
-  that shows this node's own certificate is refused.
+  §2.2). The target's host name came from the DNS, so a certificate for it proves nothing. A connection is shared by
+  all realms that it may serve, and checked anew for each realm. A server that shows this node's own certificate is
+  refused.
 - `Refusal`: go on with the default route, or refuse the request with that reason.
 - `Pending`: hold the request. `resume` is called once, in the event loop, within `HOLD_SECONDS`; with what `find` would
   have returned. A request that is given up meanwhile is cancelled.
