@@ -75,7 +75,8 @@ class Kernel(Protocol):
         ...
 
 
-def _load() -> Kernel | None:
+def load_kernel() -> Kernel | None:
+    """Return the kernel of this installation; None: there is none."""
     try:
         module = import_module("radius.wire._kernel")
     except ImportError:  # it was not asked for at installation
@@ -83,5 +84,5 @@ def _load() -> Kernel | None:
     return cast("Kernel", module)  # an extension module has no types; the tests hold it to the protocol
 
 
-kernel: Kernel | None = _load()
+kernel: Kernel | None = load_kernel()
 """None: there is none. Read it through the module, at each call: the tests compare both."""

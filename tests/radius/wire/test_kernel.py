@@ -1,8 +1,10 @@
 """The native kernel against the Python beside it: the same octets and the same verdicts, whatever comes."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from types import ModuleType
+from typing import TypeVar, cast
 
 import pytest
 from hypothesis import given, settings
@@ -403,6 +405,14 @@ class TestArguments:
         assert packet is not None
         with chosen(load_kernel()):
             assert isinstance(rewrite(plain, packet, "ours", OWN_AUTHENTICATOR, b"", b""), bytes)
+
+    def test_installed_kernel_is_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the installation put beside the modules is what they work with; without it they work alone."""
+        name = "radius.wire._kernel"
+        monkeypatch.setitem(sys.modules, name, cast("ModuleType", load_kernel()))  # it is one
+        assert native.load_kernel() is load_kernel()
+        monkeypatch.setitem(sys.modules, name, None)  # pyright: ignore[reportArgumentType] - as importlib marks absence
+        assert native.load_kernel() is None
 
     def test_everything_works_without_it(self) -> None:
         """An installation without a compiler has no kernel, and nothing misses it."""
