@@ -134,6 +134,8 @@ def _eap() -> dict[str, bytes]:
     return found | {
         "inner-avps": b"\x04" + honest * 2 + bytes((INNER,)) + build_field(avps),
         "inner-eap": b"\x06" + honest * 3 + bytes((INNER,)) + build_field(b"\x1a\x02\x01\x00\x3b\x31" + bytes(60)),
+        "inner-late": b"\x0e" + honest * 3 + twist * 2 + bytes((INNER,)) + build_field(b"\x1a\x02\x01\x00\x05"),
+        "inner-short": b"\x0e" + honest * 3 + twist + bytes((INNER,)) + build_field(b"\x1a\x02\x01\x00\x05"),
         "outer": b"\x05" + bytes((OUTER,)) + build_field(b"\x02\x01\x00\x06\x03\x19") + bytes((REPEAT,)),
         "nak": b"\x05" + bytes((NAK,)) + build_field(b"\x19") + honest * 3 + twist * 7,
         "nak-nothing": b"\x05" + bytes((NAK,)) + build_field(b""),
@@ -176,6 +178,7 @@ def _documents() -> dict[str, bytes]:
         "secrets": file.replace(b'"A"', b'"x"').replace(b'secret_file = "b"', b'secret_file = "y"\nsecret = "s"'),
         "twice": file.replace(b'"nieuw"', b'"boekenburg"'),
         "no-toml": file[:-3],
+        "deep": b"a = " + b"[" * 1500,
         "inline": b'libraries = [{ id = "a", name = "A", home_servers = [7], access_points = [{}] }]\n',
     }
 
