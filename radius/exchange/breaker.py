@@ -1,0 +1,176 @@
+"""The breaker of a realm at a next hop: one silent library is refused at once, and hurts nobody but itself.
+
+A next hop is believed dead only by `liveness`; a realm behind it may be silent while all others are answered. For each
+(realm, next hop) of which something went unanswered lately there is one breaker:
+
+    (none) ──missed──▶ CLOSED ──5 misses over 10 s, or 17 of 20 failed──▶ OPEN ◀──────────missed─────────┐
+      ▲                  │  ▲                                              │                             │
+      └──20 answered─────┘  └──────────────answered────────────────────────┴──10 s──▶ one request goes ──┘
+
+An answer, be it late or a refusal, closes it: the library is there.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+MISSES_IN_A_ROW: Final = 5
+SILENT_SECONDS: Final = 10.0  # that the misses in a row span, at least
+OUTCOMES_KEPT: Final = 20
+FAILED_OF_KEPT: Final = 16  # more of them open it: a library that answers now and then
+TRIAL_SECONDS: Final = 10.0  # one request goes through an open breaker this often
+FORGOTTEN_SECONDS: Final = 600.0  # nobody asks for the realm any more
+MAX_BREAKERS: Final = 4096  # realms of a default route are named by strangers
+
+Key = tuple[str, str]  # realm, next hop
+
+
+class BreakerState(StrEnum):
+    """What becomes of a request."""
+
+    CLOSED = "closed"  # it goes on
+    OPEN = "open"  # it is refused, but for one now and then
+
+
+class Breaker:
+    """One realm at one next hop."""
+
+    __slots__ = ("_failed", "_misses", "_outcomes", "_silent_since", "_trial_at", "last_used_at", "state")
+
+    def __init__(self, now: float) -> None:
+        """It is closed."""
+        self.state = BreakerState.CLOSED
+        self.last_used_at = now
+        self._misses = 0
+        self._silent_since = now
+        self._outcomes: deque[bool] = deque(maxlen=OUTCOMES_KEPT)  # whether it failed
+        self._failed = 0
+        self._trial_at = 0.0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is nothing left to remember."""
+        return self.state is BreakerState.CLOSED and not self._misses and not self._failed
+
+    def would_admit(self, now: float) -> bool:
+        """Whether a request would go through now."""
+        return self.state is BreakerState.CLOSED or now >= self._trial_at
+
+    def admit(self, now: float) -> bool:
+        """Whether this request goes through; when it is the trial of an open breaker, the next is seconds away."""
+        self.last_used_at = now
+        if not self.would_admit(now):
+            return False
+        if self.state is BreakerState.OPEN:
+            self._trial_at = now + TRIAL_SECONDS
+        return True
+
+    def miss(self, now: float) -> None:
+        """A request has been sent again, since there was no answer."""
+        if not self._misses:
+            self._silent_since = now
+        self._misses += 1
+        if self._misses >= MISSES_IN_A_ROW and now - self._silent_since >= SILENT_SECONDS:
+            self._open(now)
+
+    def fail(self, now: float) -> None:
+        """A request has been given up."""
+        self.miss(now)
+        self._note(has_failed=True)
+        if self._failed > FAILED_OF_KEPT:
+            self._open(now)
+
+    def answer(self) -> None:
+        """A valid answer came."""
+        if self.state is BreakerState.OPEN:
+            self._outcomes.clear()
+            self._failed = 0
+            self.state = BreakerState.CLOSED
+        self._misses = 0
+        self._note(has_failed=False)
+
+    def _note(self, *, has_failed: bool) -> None:
+        if len(self._outcomes) == OUTCOMES_KEPT:
+            self._failed -= self._outcomes[0]
+        self._outcomes.append(has_failed)
+        self._failed += has_failed
+
+    def _open(self, now: float) -> None:
+        if self.state is BreakerState.CLOSED:
+            self.state = BreakerState.OPEN
+            self._trial_at = now + TRIAL_SECONDS
+
+
+class Breakers:
+    """The breakers of one proxy; there are none while every realm is answered."""
+
+    __slots__ = ("_breakers",)
+
+    def __init__(self) -> None:
+        """All realms are believed to answer."""
+        self._breakers: dict[Key, Breaker] = {}
+
+    def __len__(self) -> int:
+        """Of how many something went unanswered lately."""
+        return len(self._breakers)
+
+    @property
+    def open(self) -> Iterator[Key]:
+        """The realms, with their next hops, that are refused."""
+        return (key for key, breaker in self._breakers.items() if breaker.state is BreakerState.OPEN)
+
+    def would_admit(self, realm: str, hop: str, now: float) -> bool:
+        """Whether a request of the realm would go to that hop now."""
+        breaker = self._breakers.get((realm, hop))
+        return breaker is None or breaker.would_admit(now)
+
+    def admit(self, realm: str, hop: str, now: float) -> bool:
+        """Whether this request of the realm goes to that hop."""
+        breaker = self._breakers.get((realm, hop))
+        return breaker is None or breaker.admit(now)
+
+    def miss(self, realm: str, hop: str, now: float) -> bool:
+        """A request was sent again; returns whether this opened the breaker."""
+        breaker = self._find(realm, hop, now)
+        if breaker is None:
+            return False
+        before = breaker.state
+        breaker.miss(now)
+        return breaker.state is not before
+
+    def fail(self, realm: str, hop: str, now: float) -> bool:
+        """A request was given up; returns whether this opened the breaker."""
+        breaker = self._find(realm, hop, now)
+        if breaker is None:
+            return False
+        before = breaker.state
+        breaker.fail(now)
+        return breaker.state is not before
+
+    def answer(self, realm: str, hop: str) -> bool:
+        """A valid answer came, perhaps late; returns whether this closed the breaker."""
+        breaker = self._breakers.get((realm, hop))
+        if breaker is None:
+            return False
+        before = breaker.state
+        breaker.answer()
+        if breaker.is_clean:
+            del self._breakers[realm, hop]
+        return breaker.state is not before
+
+    def _find(self, realm: str, hop: str, now: float) -> Breaker | None:
+        """The breaker, made now if it has to be; None when the table is full of others that are in use."""
+        breaker = self._breakers.get((realm, hop))
+        if breaker is None:
+            if len(self._breakers) >= MAX_BREAKERS and not self._forget_old(now):
+                return None
+            breaker = self._breakers[realm, hop] = Breaker(now)
+        breaker.last_used_at = now
+        return breaker
+
+    def _forget_old(self, now: float) -> bool:
+        old = [key for key, breaker in self._breakers.items() if now - breaker.last_used_at > FORGOTTEN_SECONDS]
+        for key in old:
+            del self._breakers[key]
+        return bool(old)
