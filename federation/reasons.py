@@ -45,6 +45,7 @@ class RefusalReason(StrEnum):
     REALM_UNAVAILABLE = "realm_unavailable"  # the breaker of (realm, next hop) is open
     REALM_OVERLOAD = "realm_overload"
     CLIENT_OVERLOAD = "client_overload"
+    REPEATED_REJECTS = "repeated_rejects"  # the home server refused this device again and again
 
     # The home server's own decision.
     UNKNOWN_PATRON = "unknown_patron"

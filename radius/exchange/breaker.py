@@ -159,6 +159,11 @@ class Breakers:
             del self._breakers[realm, hop]
         return breaker.state is not before
 
+    def forget_hop(self, hop: str) -> None:
+        """The hop was dead and lives again: what was silent with it may be tried at once."""
+        for key in [key for key in self._breakers if key[1] == hop]:
+            del self._breakers[key]
+
     def _find(self, realm: str, hop: str, now: float) -> Breaker | None:
         """The breaker, made now if it has to be; None when the table is full of others that are in use."""
         breaker = self._breakers.get((realm, hop))

@@ -15,7 +15,7 @@ from federation.policy import (
 from federation.snapshot import Client
 from radius.wire.authenticators import KeyedSecret
 from radius.wire.codes import AttributeType
-from radius.wire.packet import build_attribute
+from radius.wire.packet import HEADER_OCTETS, Packet, build_attribute
 from radius.wire.rewrite import AttributeFilter, build_filter
 
 MAX_CACHED_ADDRESSES: Final = 65_536
@@ -72,6 +72,9 @@ class ClientState:
         "request_filter",
         "requests",
         "requires_message_authenticator",
+        "signed_first",
+        "signed_later",
+        "unsigned",
     )
 
     def __init__(self, client: Client) -> None:
@@ -91,11 +94,25 @@ class ClientState:
         self.accepts = 0
         self.rejects = 0  # the home server's
         self.refusals = 0  # our own
+        # Where the Message-Authenticator of its Access-Requests stood (CVE-2024-3596).
+        self.signed_first = 0
+        self.signed_later = 0
+        self.unsigned = 0
 
     def appended_to(self, types: bytes) -> bytes:
         """What is added to a request with attributes of these types: Operator-Name, and a question for the CUI."""
         appended = b"" if self.is_proxy and _OPERATOR_NAME in types else self._operator_name
         return appended + self._cui_request if self._cui_request and _CUI not in types else appended
+
+    def observe(self, packet: Packet) -> None:
+        """Count where the Message-Authenticator of an authentic Access-Request stands."""
+        offset = packet.message_authenticator
+        if offset == HEADER_OCTETS:
+            self.signed_first += 1
+        elif offset:
+            self.signed_later += 1
+        else:
+            self.unsigned += 1
 
     def counters(self) -> dict[str, object]:
         """What a status report tells."""
@@ -104,6 +121,9 @@ class ClientState:
             "accepts": self.accepts,
             "rejects": self.rejects,
             "refusals": self.refusals,
+            "message_authenticator_first": self.signed_first,
+            "message_authenticator_later": self.signed_later,
+            "message_authenticator_missing": self.unsigned,
         }
 
 

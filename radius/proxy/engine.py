@@ -19,6 +19,7 @@ from radius.exchange.liveness import HopEvent, HopState
 from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy, first_interval, next_interval
 from radius.exchange.schedule import Schedule
 from radius.exchange.selection import Pins, select_hop
+from radius.proxy.answers import CODE_NAMES, Answers
 from radius.proxy.clients import (
     REQUEST_WITHIN_LIBRARY,
     RESPONSE_FROM_MEMBER,
@@ -30,7 +31,8 @@ from radius.proxy.loops import NONCE_OCTETS, LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
 from radius.proxy.ports import Address, Flow, FlowOpener, Listener
-from radius.proxy.replies import answer_accounting, answer_dynamic_authorization, answer_status, refuse
+from radius.proxy.protection import Protection
+from radius.proxy.replies import answer_accounting, answer_dynamic_authorization, answer_status
 from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER, Watch
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
@@ -51,7 +53,6 @@ _ACCOUNTING_CODES: Final = frozenset((int(Code.ACCOUNTING_REQUEST), int(Code.STA
 _STATE: Final = int(AttributeType.STATE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
 _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
-_CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}
 _REWRITE_REFUSALS: Final = {
     RewriteRefusal.PASSWORD_MALFORMED: RefusalReason.PASSWORD_MALFORMED,
     RewriteRefusal.TOO_LARGE: RefusalReason.TOO_LARGE,
@@ -91,6 +92,8 @@ class Engine:
         self.clients = Clients(())
         self.duplicates = Duplicates()
         self.outstanding = 0
+        self.protection = Protection(notices)
+        self._answers = Answers(notices, self.duplicates, wall_clock, emit)
         self._pins = Pins()
         self._sources: dict[Address, Address] = {}
         self._draining: list[Upstream] = []
@@ -100,8 +103,6 @@ class Engine:
         self._open_flow = open_flow
         self._random_octets = random_octets
         self._random_fraction = random_fraction
-        self._wall_clock = wall_clock
-        self._emit = emit
         self._loop_guard = loop_guard
         self._policy = policy
 
@@ -174,9 +175,10 @@ class Engine:
             packet, client.keyed, requires_message_authenticator=client.requires_message_authenticator
         )
         if reason is not None:
+            client.unsigned += reason is DropReason.MESSAGE_AUTHENTICATOR_MISSING
             self.notices.drop(reason, client.key, now)
             return
-        self.notices.requests[_CODE_NAMES[code]] += 1
+        self.notices.requests[CODE_NAMES[code]] += 1
         source = self._intern(source)
         key = (source, packet.octets[:2], listener)
         seen = self.duplicates.receive(key, packet.authenticator, client.key, now)
@@ -185,10 +187,15 @@ class Engine:
             routes = self.routes
             assert routes is not None  # a snapshot brings clients and routes together
             exchange = Exchange(client, packet, listener, source, key, routes.snapshot.revision, now)
-            if code == _ACCESS_REQUEST:
-                self._take_access_request(exchange, routes, now)
-            else:
-                self._answer_locally(exchange, now)
+            try:
+                if code == _ACCESS_REQUEST:
+                    client.observe(packet)
+                    self._take_access_request(exchange, routes, now)
+                else:
+                    self._answer_locally(exchange, now)
+            except Exception:
+                self.duplicates.forget(key, packet.authenticator)  # its repeat gets another chance
+                raise
         elif isinstance(seen, bytes):
             listener.send(seen, source)
         else:
@@ -210,40 +217,46 @@ class Engine:
         if packet.code == Code.STATUS_SERVER:
             octets = answer_status(packet, keyed, is_accounting=exchange.listener.is_accounting)
         elif packet.code == Code.ACCOUNTING_REQUEST:
-            self._tell(exchange, Outcome.ACCOUNTED, None, now)
+            self._answers.tell(exchange, Outcome.ACCOUNTED, None, now)
             octets = answer_accounting(packet, keyed)
         else:
             octets = answer_dynamic_authorization(packet, keyed)
-        self._answer(exchange, octets, now)
+        self._answers.answer(exchange, octets, now)
 
     def _take_access_request(self, exchange: Exchange, routes: Routes, now: float) -> None:
         packet = exchange.packet
         realm = decide_request(packet, exchange.client, routes)
         if isinstance(realm, RefusalReason):
             if realm is RefusalReason.USER_NAME_MISSING and not packet.message_authenticator:
-                self._drop(exchange, DropReason.MESSAGE_AUTHENTICATOR_MISSING, now)  # perhaps nobody of ours sent it
+                self._answers.drop(
+                    exchange, DropReason.MESSAGE_AUTHENTICATOR_MISSING, now
+                )  # perhaps nobody of ours sent it
             else:
-                self._refuse(exchange, realm, now)
+                self._answers.refuse(exchange, realm, now)
             return
         exchange.realm = realm
         if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
-            self._refuse(exchange, RefusalReason.LOOP, now)
+            self._answers.refuse(exchange, RefusalReason.LOOP, now)
             return
         exchange.deadline = now + self._policy.duration_seconds
-        refusal = self._forward(exchange, realm, now)
+        refusal: RefusalReason | DropReason | None = self.protection.decide(exchange, realm, now)
+        if refusal is None:
+            refusal = self._forward(exchange, realm, now)
         if isinstance(refusal, RefusalReason):
-            self._refuse(exchange, refusal, now)
+            self._answers.refuse(exchange, refusal, now)
         elif refusal is not None:
-            self._drop(exchange, refusal, now)
+            self._answers.drop(exchange, refusal, now)
 
     def _forward(self, exchange: Exchange, realm: Realm, now: float) -> RefusalReason | DropReason | None:
         """The request is on its way to a home server; or why it can not be."""
         packet, client = exchange.packet, exchange.client
-        upstream = self._select(packet, realm)
+        upstream = self._select(packet, realm, now)
         if upstream is None or upstream.address is None:
             return RefusalReason.NO_LIVE_HOME_SERVER
         if client.is_proxy and upstream.server.library == client.library:
             return RefusalReason.LOOP_BACK
+        if not self.protection.breakers.admit(realm.name, upstream.key, now):
+            return RefusalReason.REALM_UNAVAILABLE
         slot = upstream.identifiers.take(exchange)
         if slot is None:
             grown = self._grow(upstream, exchange, now)
@@ -271,17 +284,21 @@ class Engine:
         exchange.interval = first_interval(self._policy, self._random_fraction())
         exchange.place = self._schedule.add(exchange, now + exchange.interval)
         self.outstanding += 1
+        self.protection.enter(exchange, realm)
         upstream.requests += 1
         slot.flow.send(octets)
         return None
 
-    def _select(self, packet: Packet, realm: Realm) -> Upstream | None:
+    def _select(self, packet: Packet, realm: Realm, now: float) -> Upstream | None:
         upstreams = self.upstreams
         keys = realm.home_servers
         if len(keys) == 1:
             return upstreams.get(keys[0])
         pinned = self._pins.find(realm.name, packet.value_of(_STATE))
         candidates = [upstreams[key] for key in keys if key in upstreams]
+        breakers = self.protection.breakers
+        if len(breakers):  # a server that is silent for this realm only when there is no other
+            candidates = [each for each in candidates if breakers.would_admit(realm.name, each.key, now)] or candidates
         return select_hop(
             candidates,
             pinned=upstreams.get(pinned) if pinned in keys else None,
@@ -302,24 +319,6 @@ class Engine:
         assert slot is not None  # the new flow's are all free
         return slot
 
-    def _refuse(self, exchange: Exchange, reason: RefusalReason, now: float) -> None:
-        client, realm = exchange.client, exchange.realm
-        client.refusals += 1
-        self.notices.refuse(reason, client.key, now, realm.name if realm else "")
-        self._tell(exchange, Outcome.REJECTED, reason, now)
-        self._answer(exchange, refuse(exchange.packet, client.keyed, reason), now)
-
-    def _drop(self, exchange: Exchange, reason: str, now: float) -> None:
-        self.duplicates.forget(exchange.key, exchange.packet.authenticator)
-        self.notices.drop(reason, exchange.client.key, now)
-
-    def _answer(self, exchange: Exchange, octets: bytes | None, now: float) -> None:
-        if octets is None:  # so full of Proxy-State that no answer has room for them
-            self._drop(exchange, RefusalReason.TOO_LARGE, now)
-        elif self.duplicates.answer(exchange.key, exchange.packet.authenticator, octets, now):
-            self.notices.answers[_CODE_NAMES[octets[0]]] += 1
-            exchange.listener.send(octets, exchange.source)
-
     # From home servers.
 
     def receive_response(self, upstream: Upstream, flow: Flow, datagram: bytes, now: float) -> None:
@@ -330,25 +329,18 @@ class Engine:
             return
         identifier = packet.identifier
         if identifier == CHECK_IDENTIFIER:
+            was_down = upstream.is_down
             self._watch.take_answer(upstream, packet, now)
+            if was_down and not upstream.is_down:
+                self.protection.breakers.forget_hop(upstream.key)
             return
         slot = upstream.identifiers.find(flow, identifier)
         exchange = slot.exchange if slot is not None else upstream.identifiers.find_late(flow, identifier)
-        reason: DropReason | None
-        if exchange is None:
-            reason = DropReason.UNMATCHED_RESPONSE
-        elif packet.code not in _EXPECTED_ANSWERS:
-            reason = DropReason.CODE_NOT_EXPECTED
-        else:
-            reason = decide_response_authenticity(
-                packet,
-                upstream.keyed,
-                exchange.authenticator,
-                requires_message_authenticator=upstream.requires_message_authenticator,
-            )
+        reason = _decide_response(packet, upstream, exchange)
         if reason is not None or exchange is None:  # anybody can send it: timers and liveness stay as they are
             self.notices.drop(reason or DropReason.UNMATCHED_RESPONSE, upstream.key, now)
             return
+        self.protection.hear(exchange, upstream.key)
         if upstream.liveness.state is not HopState.UP:
             self._watch.see(upstream, HopEvent.ANSWERED, now)
         if slot is None:
@@ -364,7 +356,7 @@ class Engine:
         if isinstance(octets, bytes):
             self._relay(exchange, packet, octets, now)
         else:
-            self._refuse(exchange, _REWRITE_REFUSALS[octets], now)
+            self._answers.refuse(exchange, _REWRITE_REFUSALS[octets], now)
 
     def _rewrite_answer(
         self, exchange: Exchange, upstream: Upstream, packet: Packet
@@ -391,12 +383,14 @@ class Engine:
                 self._pins.pin(realm.name, packet.value_of(_STATE), upstream.key)
         elif packet.code == _ACCESS_ACCEPT:
             exchange.client.accepts += 1
-            self._tell(exchange, Outcome.ACCEPTED, None, now)
+            self.protection.accept(exchange)
+            self._answers.tell(exchange, Outcome.ACCEPTED, None, now)
         else:
             exchange.client.rejects += 1
+            self.protection.reject(exchange, now)
             self.notices.refusals[RefusalReason.REFUSED_BY_HOME] += 1
-            self._tell(exchange, Outcome.REJECTED, RefusalReason.REFUSED_BY_HOME, now)
-        self._answer(exchange, octets, now)
+            self._answers.tell(exchange, Outcome.REJECTED, RefusalReason.REFUSED_BY_HOME, now)
+        self._answers.answer(exchange, octets, now)
 
     # Time.
 
@@ -426,16 +420,19 @@ class Engine:
             return
         if not self.duplicates.is_pending(exchange.key, exchange.packet.authenticator):
             self._give_up(exchange)  # the client has moved on (RFC 5080 §2.2.2)
+            self.protection.fail(exchange, upstream.key, now)
             return
         if now >= exchange.deadline:
             self._time_out(exchange, upstream, now)
             return
-        if upstream.is_down and self._fail_over(exchange, upstream, now):
+        is_lost = upstream.is_down or self.protection.is_silent(exchange, upstream.key, now)
+        if is_lost and self._fail_over(exchange, upstream, now):
             return
         if exchange.attempts < self._policy.maximum_count:
             exchange.attempts += 1
             exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())
             upstream.repeats += 1
+            self.protection.miss(exchange, upstream.key, now)
             self._watch.see(upstream, HopEvent.UNANSWERED, now)
             slot.flow.send(exchange.octets)
         exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
@@ -443,23 +440,24 @@ class Engine:
     def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:
         """Whether the request went on to another home server, since its own is down."""
         realm = exchange.realm
-        other = self._select(exchange.packet, realm) if realm is not None else None
+        other = self._select(exchange.packet, realm, now) if realm is not None else None
         if realm is None or other is None or other is upstream or other.is_down:
             return False
         self._give_up(exchange)
         if self._forward(exchange, realm, now) is not None:
-            self._refuse(exchange, RefusalReason.NO_LIVE_HOME_SERVER, now)
+            self._answers.refuse(exchange, RefusalReason.NO_LIVE_HOME_SERVER, now)
         return True
 
     def _time_out(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
         """A client that is an access point gets a no; a proxy gets silence, since it may know another way."""
         self._give_up(exchange)
         upstream.timeouts += 1
+        self.protection.fail(exchange, upstream.key, now)
         if exchange.client.is_proxy:
-            self._tell(exchange, Outcome.UNANSWERED, RefusalReason.HOME_SERVER_TIMEOUT, now)
-            self._drop(exchange, DropReason.HOP_TIMEOUT_SILENT, now)
+            self._answers.tell(exchange, Outcome.UNANSWERED, RefusalReason.HOME_SERVER_TIMEOUT, now)
+            self._answers.drop(exchange, DropReason.HOP_TIMEOUT_SILENT, now)
         else:
-            self._refuse(exchange, RefusalReason.HOME_SERVER_TIMEOUT, now)
+            self._answers.refuse(exchange, RefusalReason.HOME_SERVER_TIMEOUT, now)
 
     def _finish(self, exchange: Exchange) -> None:
         """It is answered: nothing waits for it any more."""
@@ -468,6 +466,7 @@ class Engine:
         assert upstream is not None
         exchange.slot = None
         self.outstanding -= 1
+        self.protection.leave(exchange)
         upstream.identifiers.release(slot)
         self._schedule.remove(exchange, exchange.place)
 
@@ -478,21 +477,19 @@ class Engine:
         assert upstream is not None
         exchange.slot = None
         self.outstanding -= 1
+        self.protection.leave(exchange)
         upstream.identifiers.give_up(slot)
 
-    def _tell(self, exchange: Exchange, outcome: Outcome, reason: RefusalReason | None, now: float) -> None:
-        client, realm, upstream = exchange.client, exchange.realm, exchange.upstream
-        self._emit(
-            SignIn(
-                self._wall_clock(),
-                client.key,
-                client.library,
-                realm.name if realm else "",
-                realm.library if realm else "",
-                upstream.key if upstream else "",
-                outcome,
-                reason,
-                now - exchange.started_at,
-                exchange.revision,
-            )
-        )
+
+def _decide_response(packet: Packet, upstream: Upstream, exchange: Exchange | None) -> DropReason | None:
+    """Why a packet is no answer to what the home server was asked; None when it is."""
+    if exchange is None:
+        return DropReason.UNMATCHED_RESPONSE
+    if packet.code not in _EXPECTED_ANSWERS:
+        return DropReason.CODE_NOT_EXPECTED
+    return decide_response_authenticity(
+        packet,
+        upstream.keyed,
+        exchange.authenticator,
+        requires_message_authenticator=upstream.requires_message_authenticator,
+    )

@@ -41,6 +41,10 @@ class Notices:
         """A home server is in another state: rare enough for a line each."""
         self._write("home_server_state", {"peer": key, "state": state})
 
+    def tell_breaker(self, realm: str, hop: str, state: str) -> None:
+        """The breaker of a realm at a home server is in another state."""
+        self._write("realm_breaker", {"realm": realm, "peer": hop, "state": state})
+
     def _tell(self, event: str, reason: str, peer: str, now: float, fields: Mapping[str, object]) -> None:
         known = self._remembered.get((peer, reason))
         if known is not None and now - known[0] < QUIET_SECONDS:

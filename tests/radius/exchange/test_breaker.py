@@ -82,6 +82,14 @@ class TestBreakers:
         breakers.answer(REALM, HOP)
         assert len(breakers) == 0
 
+    def test_forgets_a_hop_that_was_dead(self) -> None:
+        """Its realms may be asked again at once; those at other hops stay as they are."""
+        breakers = open_breakers()
+        breakers.forget_hop("lib/radius2")
+        assert not breakers.admit(REALM, HOP, 12.1)
+        breakers.forget_hop(HOP)
+        assert breakers.admit(REALM, HOP, 12.1)
+
     def test_is_bounded(self) -> None:
         """Realms that strangers name do not fill the memory, and what is old makes room."""
         breakers = Breakers()

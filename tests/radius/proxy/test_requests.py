@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 
 from federation.events import Outcome
+from federation.reasons import RefusalReason
 from federation.snapshot import Client, Realm
 from radius.errors import DropReason
+from radius.exchange.bulkheads import MAX_OUTSTANDING_PER_REALM
 from radius.proxy.engine import MAX_SOURCES
 from radius.proxy.pipeline import MAX_HOPS
 from radius.wire.attributes import concatenate
@@ -432,7 +434,8 @@ class TestDuplicates:
         ports = range(1024, 1024 + MAX_SOURCES + 10)
         for port in (*ports, *ports):
             world.send(datagram, (AP_ADDRESS[0], port))
-        assert len(world.take_forwarded()) == len(ports)
+        assert len(world.take_forwarded()) == MAX_OUTSTANDING_PER_REALM
+        assert world.engine.notices.refusals[RefusalReason.REALM_OVERLOAD] == len(ports) - MAX_OUTSTANDING_PER_REALM
 
     def test_repeat_after_the_answer_gets_the_same_octets(self, world: World) -> None:
         """The home server is not asked twice."""
@@ -576,7 +579,8 @@ class TestOverload:
         for number in range(10_000):
             name = b"anna@silent.example"
             world.send(access_request(name=name, authenticator=number.to_bytes(16)), ("192.0.2.1", 1024 + number))
-        assert len(world.take_forwarded()) == 10_000
+        assert len(world.take_forwarded()) == MAX_OUTSTANDING_PER_REALM
+        assert len(world.take_answers()) == 10_000 - MAX_OUTSTANDING_PER_REALM  # refused at once
         world.send(access_request(), ("192.0.2.2", 1))
         flow, packet = world.forward_one()
         world.answer(flow, respond(packet))

@@ -162,7 +162,15 @@ class TestRelay:
         world.send(access_request(name=b"a@nobody.org", identifier=9))
         client = world.engine.clients.find("192.0.2.1")
         assert client is not None
-        assert client.counters() == {"requests": 2, "accepts": 1, "rejects": 0, "refusals": 1}
+        assert client.counters() == {
+            "requests": 2,
+            "accepts": 1,
+            "rejects": 0,
+            "refusals": 1,
+            "message_authenticator_first": 2,
+            "message_authenticator_later": 0,
+            "message_authenticator_missing": 0,
+        }
         upstream = world.engine.upstreams["home/1"].counters()
         assert (upstream["requests"], upstream["answers"], upstream["outstanding"]) == (1, 1, 0)
         assert world.engine.outstanding == 0

@@ -271,7 +271,7 @@ class TestFaults:
         await loopback.ask(access_request())
         (event,) = loopback.service.take_events()
         for _ in range(MAX_EVENTS + 5):
-            loopback.service.engine._emit(event)  # pyright: ignore[reportPrivateUsage] - ten thousand logins take long
+            loopback.service._emit(event)  # pyright: ignore[reportPrivateUsage] - ten thousand logins take long
         assert loopback.service.counters()["events_lost"] == 5
         assert len(loopback.service.take_events()) == MAX_EVENTS
 

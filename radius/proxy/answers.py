@@ -1,0 +1,84 @@
+"""What a client gets, and what is told of it: answers that repeats get again, refusals, silence."""
+
+from collections.abc import Callable
+from typing import Final
+
+from federation.events import Outcome, SignIn
+from federation.names import UserName, parse_user_name
+from federation.reasons import RefusalReason
+from radius.exchange.duplicates import Duplicates
+from radius.proxy.exchange import Exchange
+from radius.proxy.notices import Notices
+from radius.proxy.replies import refuse
+from radius.wire.codes import AttributeType, Code
+from radius.wire.packet import Packet
+
+CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}
+_USER_NAME: Final = int(AttributeType.USER_NAME)
+_CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
+
+
+class Answers:
+    """The end of each exchange, as its client sees it."""
+
+    __slots__ = ("_emit", "_wall_clock", "duplicates", "notices")
+
+    def __init__(
+        self,
+        notices: Notices,
+        duplicates: Duplicates,
+        wall_clock: Callable[[], float],
+        emit: Callable[[SignIn], None],
+    ) -> None:
+        """`wall_clock`: seconds since the epoch; `emit` takes what happened, and must not wait."""
+        self.notices = notices
+        self.duplicates = duplicates
+        self._wall_clock = wall_clock
+        self._emit = emit
+
+    def refuse(self, exchange: Exchange, reason: RefusalReason, now: float) -> None:
+        """The client gets a no of ours."""
+        client, realm = exchange.client, exchange.realm
+        client.refusals += 1
+        self.notices.refuse(reason, client.key, now, realm.name if realm else "")
+        self.tell(exchange, Outcome.REJECTED, reason, now)
+        self.answer(exchange, refuse(exchange.packet, client.keyed, reason), now)
+
+    def drop(self, exchange: Exchange, reason: str, now: float) -> None:
+        """The client gets no answer; a repeat is a new request."""
+        self.duplicates.forget(exchange.key, exchange.packet.authenticator)
+        self.notices.drop(reason, exchange.client.key, now)
+
+    def answer(self, exchange: Exchange, octets: bytes | None, now: float) -> None:
+        """The client gets these octets, and again when it repeats its request; None: no answer has room enough."""
+        if octets is None:  # so full of Proxy-State
+            self.drop(exchange, RefusalReason.TOO_LARGE, now)
+        elif self.duplicates.answer(exchange.key, exchange.packet.authenticator, octets, now):
+            self.notices.answers[CODE_NAMES[octets[0]]] += 1
+            exchange.listener.send(octets, exchange.source)
+
+    def tell(self, exchange: Exchange, outcome: Outcome, reason: RefusalReason | None, now: float) -> None:
+        """Who counts and keeps what happened hears of it."""
+        client, realm, upstream = exchange.client, exchange.realm, exchange.upstream
+        packet = exchange.packet
+        self._emit(
+            SignIn(
+                self._wall_clock(),
+                client.key,
+                client.library,
+                realm.name if realm else _realm_of(packet),
+                realm.library if realm else "",
+                upstream.key if upstream else "",
+                outcome,
+                reason,
+                now - exchange.started_at,
+                exchange.revision,
+                packet.value_of(_CALLING_STATION_ID),
+            )
+        )
+
+
+def _realm_of(packet: Packet) -> str:
+    """The realm that the name asks for, though nobody owns it; empty when it asks for none."""
+    parsed = parse_user_name(packet.value_of(_USER_NAME))
+    return parsed.realm if isinstance(parsed, UserName) else ""

@@ -1,0 +1,130 @@
+"""One library, client or device does not hurt another."""
+
+from collections.abc import Callable
+
+import pytest
+
+from federation.reasons import RefusalReason
+from federation.snapshot import Realm
+from radius.proxy.ports import Flow
+from radius.wire.codes import Code
+from tests.radius.proxy.world import World, access_request, home_server, make_snapshot, parse, respond
+
+
+def two_libraries(*, second_server: bool = False) -> World:
+    """One library that will be silent, and one that answers."""
+    servers = [home_server("silent/1", "203.0.113.9"), home_server("home/1")]
+    if second_server:
+        servers.append(home_server("silent/2", "203.0.113.8"))
+    return World(
+        make_snapshot(
+            *servers,
+            realms={
+                "silent.example": Realm(
+                    "silent.example", "silent", ("silent/1", "silent/2") if second_server else ("silent/1",)
+                ),
+                "home.example": Realm("home.example", "home", ("home/1",)),
+            },
+        )
+    )
+
+
+def ask_silent(world: World, number: int) -> None:
+    """A request for the silent library, from a port of its own."""
+    datagram = access_request(name=b"anna@silent.example", authenticator=number.to_bytes(16))
+    world.send(datagram, ("192.0.2.1", 2000 + number))
+
+
+def silence(world: World) -> None:
+    """Half a minute in which the silent library is asked each second."""
+    for number in range(30):
+        ask_silent(world, number)
+        world.run(1.0)
+    world.take_forwarded()
+    world.take_answers()
+
+
+class TestBreaker:
+    """A silent library."""
+
+    def test_is_refused_at_once(self) -> None:
+        """Its patrons need not wait, and the reason says why."""
+        world = two_libraries()
+        silence(world)
+        before = world.engine.notices.refusals[RefusalReason.REALM_UNAVAILABLE]
+        for number in range(100, 105):
+            ask_silent(world, number)
+        assert world.engine.notices.refusals[RefusalReason.REALM_UNAVAILABLE] >= before + 4
+        assert len(world.take_answers()) >= 4
+
+    def test_leaves_the_others_alone(self) -> None:
+        """A patron of another library is asked about and let in."""
+        world = two_libraries()
+        silence(world)
+        world.send(access_request(), ("192.0.2.2", 1))
+        forwarded = [pair for pair in world.take_forwarded() if pair[0].host != "203.0.113.9"]
+        flow, octets = forwarded[0]
+        world.answer(flow, respond(parse(octets)))
+        assert len(world.take_answers()) == 1
+
+    def test_is_asked_elsewhere_when_it_has_another_server(self) -> None:
+        """The next home server of the realm takes over."""
+        world = two_libraries(second_server=True)
+        silence(world)
+        ask_silent(world, 200)
+        assert [flow.host for flow, _ in world.take_forwarded()][-1] == "203.0.113.8"
+
+
+class TestRejections:
+    """A device with an old password."""
+
+    def test_costs_its_home_server_one_question_in_an_interval(self) -> None:
+        """After three refusals in a row the rest is answered here."""
+        world = two_libraries()
+        questions = 0
+        for number in range(30):
+            world.send(access_request(authenticator=number.to_bytes(16)), ("192.0.2.1", 3000 + number))
+            for flow, octets in world.take_forwarded():
+                questions += 1
+                world.answer(flow, respond(parse(octets), code=Code.ACCESS_REJECT))
+            world.run(1.0)
+        assert questions == 3
+        assert world.engine.notices.refusals[RefusalReason.REPEATED_REJECTS] == 27
+
+
+class FaultyWorld(World):
+    """A world in which the first port can not be opened, in a way that nobody thought of."""
+
+    is_broken = True
+
+    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], None], /) -> Flow | None:
+        if self.is_broken:
+            self.is_broken = False
+            raise RuntimeError("a bug")
+        return super()._open(host, port, receive)
+
+
+class TestFaults:
+    """A bug of ours."""
+
+    def test_does_not_hold_the_request(self) -> None:
+        """Its repeat is a new request, and goes on."""
+        world = FaultyWorld()
+        with pytest.raises(RuntimeError):
+            world.send(access_request())
+        world.send(access_request())
+        assert len(world.take_forwarded()) == 1
+
+
+class TestPosture:
+    """Where Message-Authenticator stands."""
+
+    def test_is_counted_for_each_client(self) -> None:
+        """Without it the request is dropped, and counted too."""
+        world = World()
+        world.send(access_request())
+        client = world.engine.clients.find("192.0.2.1")
+        assert client is not None
+        assert client.counters()["message_authenticator_first"] == client.signed_first
+        assert client.signed_first + client.signed_later == 1
+        assert client.unsigned == 0
