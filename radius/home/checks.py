@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from contextlib import suppress
+from typing import Final, TypeVar, cast
 
 from federation.reasons import RefusalReason
 
@@ -18,7 +19,12 @@ _log = logging.getLogger(__name__)
 
 
 class Checks:
-    """Runs blocking look-ups in threads of its own."""
+    """Runs blocking look-ups in threads of its own.
+
+    A thread can not be stopped, and what waits in an executor's queue stays in it until a thread takes it. So a check
+    counts until a thread has done with it, also one that nobody waits for any more: when a store hangs, the bound is
+    soon reached, and whoever comes then is refused at once.
+    """
 
     def __init__(
         self, *, threads: int = THREADS, max_waiting: int = MAX_WAITING, timeout_seconds: float = TIMEOUT_SECONDS
@@ -35,15 +41,25 @@ class Checks:
         if self.waiting >= self._max_waiting:
             self.refused += 1
             return RefusalReason.STORE_UNAVAILABLE
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        work: list[Callable[[], Answer]] = [check]  # taken out by whoever is first: the thread, or the time-out
+
+        def finish(said: Answer | None, error: Exception | None) -> None:
+            loop.call_soon_threadsafe(self._finish, answer, said, error)
+
         self.waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, check)
-        future.add_done_callback(self._finished)
+        try:
+            self._executor.submit(_run_in_thread, work, finish)
+        except RuntimeError:  # closed: this role ends
+            self.waiting -= 1
+            return RefusalReason.STORE_UNAVAILABLE
         try:
             async with asyncio.timeout(self._timeout):
-                return await asyncio.shield(future)  # a thread can not be stopped: it counts until it has ended
+                return await answer
         except TimeoutError:
             self.timeouts += 1
-            future.cancel()  # helps the ones that have not begun
+            work.clear()  # the password goes now, and the thread will find nothing to do
             return RefusalReason.STORE_TIMEOUT
         except Exception:  # noqa: BLE001 - whatever a store fails with, the answer is no, and the log has it
             _log.exception("identity_check_failed")
@@ -53,7 +69,25 @@ class Checks:
         """Begin no more; what runs is left to end by itself."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _finished(self, future: asyncio.Future[Answer]) -> None:
+    def _finish(self, answer: "asyncio.Future[Answer]", said: Answer | None, error: Exception | None) -> None:
+        """Back on the loop: the thread is free again."""
         self.waiting -= 1
-        if not future.cancelled():
-            future.exception()  # it has been seen, also after a time-out
+        if answer.done():  # given up
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(cast("Answer", said))  # without an error it is what the check returned
+
+
+def _run_in_thread(
+    work: list[Callable[[], Answer]], finish: Callable[[Answer | None, Exception | None], object]
+) -> None:
+    said: Answer | None = None
+    error: Exception | None = None
+    try:
+        said = work.pop()()
+    except Exception as failure:  # noqa: BLE001 - told to whoever waits; if the time-out was first, nobody does
+        error = failure
+    with suppress(RuntimeError):  # the loop has ended meanwhile
+        finish(said, error)

@@ -3,6 +3,7 @@ import threading
 
 from federation.reasons import RefusalReason
 from radius.home.checks import Checks
+from tests.support.processes import wait_until
 
 
 class TestChecks:
@@ -17,6 +18,7 @@ class TestChecks:
         checks = Checks(threads=1, timeout_seconds=0.05)
         free = threading.Event()
         assert await checks.run(lambda: free.wait(5)) is RefusalReason.STORE_TIMEOUT
+        await asyncio.sleep(0.02)
         assert checks.waiting == 1
         free.set()
         async with asyncio.timeout(5):
@@ -35,6 +37,27 @@ class TestChecks:
         free.set()
         assert await asyncio.gather(*waiting) == [True, True]
         checks.close()
+
+    async def test_store_that_hangs_fills_no_memory(self) -> None:
+        """While no thread comes back, what was given up still counts: beyond the bound nothing is queued any more."""
+        checks = Checks(threads=1, max_waiting=3, timeout_seconds=0.01)
+        free = threading.Event()
+        done: list[int] = []
+        assert await checks.run(lambda: free.wait(5)) is RefusalReason.STORE_TIMEOUT
+        said = [await checks.run(lambda: done.append(1)) for _ in range(6)]
+        assert said == [RefusalReason.STORE_TIMEOUT] * 2 + [RefusalReason.STORE_UNAVAILABLE] * 4
+        free.set()
+        await asyncio.to_thread(wait_until, lambda: not checks.waiting, "the thread to be free", 5)
+        assert done == []  # what nobody waits for is not done any more
+        assert await checks.run(lambda: b"next") == b"next"
+        checks.close()
+
+    async def test_closed_is_a_no(self) -> None:
+        """A check that comes after the end is refused, not raised."""
+        checks = Checks()
+        checks.close()
+        assert await checks.run(lambda: None) is RefusalReason.STORE_UNAVAILABLE
+        assert checks.waiting == 0
 
     async def test_failing_check_is_a_no(self) -> None:
         """Whatever a store raises, the patron is not let in and the loop goes on."""
