@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from federation.reasons import RefusalReason
-from federation.snapshot import Realm
+from federation.snapshot import Realm, Snapshot
 from radius.proxy.ports import Flow
-from radius.wire.codes import Code
-from tests.radius.proxy.world import World, access_request, home_server, make_snapshot, parse, respond
+from radius.wire.codes import AttributeType, Code
+from radius.wire.packet import build_attribute
+from tests.radius.proxy.world import World, access_request, eap, home_server, make_snapshot, parse, respond
 
 
 def two_libraries(*, second_server: bool = False) -> World:
@@ -29,15 +30,20 @@ def two_libraries(*, second_server: bool = False) -> World:
     )
 
 
+def one_library() -> Snapshot:
+    """A library that answers."""
+    return make_snapshot(home_server("home/1"), realms={"home.example": Realm("home.example", "home", ("home/1",))})
+
+
 def ask_silent(world: World, number: int) -> None:
     """A request for the silent library, from a port of its own."""
     datagram = access_request(name=b"anna@silent.example", authenticator=number.to_bytes(16))
     world.send(datagram, ("192.0.2.1", 2000 + number))
 
 
-def silence(world: World) -> None:
-    """Half a minute in which the silent library is asked each second."""
-    for number in range(30):
+def silence(world: World, seconds: int = 30) -> None:
+    """So many seconds, in each of which the silent library is asked once."""
+    for number in range(seconds):
         ask_silent(world, number)
         world.run(1.0)
     world.take_forwarded()
@@ -70,7 +76,7 @@ class TestBreaker:
     def test_is_asked_elsewhere_when_it_has_another_server(self) -> None:
         """The next home server of the realm takes over."""
         world = two_libraries(second_server=True)
-        silence(world)
+        silence(world, 15)
         ask_silent(world, 200)
         assert [flow.host for flow, _ in world.take_forwarded()][-1] == "203.0.113.8"
 
@@ -83,7 +89,8 @@ class TestRejections:
         world = two_libraries()
         questions = 0
         for number in range(30):
-            world.send(access_request(authenticator=number.to_bytes(16)), ("192.0.2.1", 3000 + number))
+            body = eap() + build_attribute(AttributeType.CALLING_STATION_ID, b"02-00-00-00-00-01")
+            world.send(access_request(body, authenticator=number.to_bytes(16)), ("192.0.2.1", 3000 + number))
             for flow, octets in world.take_forwarded():
                 questions += 1
                 world.answer(flow, respond(parse(octets), code=Code.ACCESS_REJECT))
@@ -109,7 +116,7 @@ class TestFaults:
 
     def test_does_not_hold_the_request(self) -> None:
         """Its repeat is a new request, and goes on."""
-        world = FaultyWorld()
+        world = FaultyWorld(one_library())
         with pytest.raises(RuntimeError):
             world.send(access_request())
         world.send(access_request())
@@ -121,7 +128,7 @@ class TestPosture:
 
     def test_is_counted_for_each_client(self) -> None:
         """Without it the request is dropped, and counted too."""
-        world = World()
+        world = World(one_library())
         world.send(access_request())
         client = world.engine.clients.find("192.0.2.1")
         assert client is not None
