@@ -1,5 +1,6 @@
 """Debian's eapol_test as the access point and the device of a patron."""
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def log_in_with_eapol(
                 "-t",
                 str(seconds),
             ),
-            *("-M", "02:00:5e:10:00:01", "-N", "30:s:02-00-5E-20-00-01:biebroam"),
+            *("-M", _new_station(), "-N", "30:s:02-00-5E-20-00-01:biebroam"),
             *(("-r", str(rounds - 1)) if rounds > 1 else ()),
         ],
         capture_output=True,
@@ -108,3 +109,8 @@ def log_in_with_eapol(
     lines_out = output.rstrip().splitlines()
     succeeded = run.returncode == 0 and bool(lines_out) and lines_out[-1] == "SUCCESS"
     return EapolResult(succeeded, matched, mismatched, version, output)
+
+
+def _new_station() -> str:
+    """A MAC address that nobody had: a proxy remembers devices that were refused again and again."""
+    return ":".join(f"{octet:02x}" for octet in b"\x02" + os.urandom(5))
