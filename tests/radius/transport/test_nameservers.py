@@ -145,6 +145,7 @@ class TestAsk:
             (struct.pack("!H", 12) + b"\xff" * 12, Status.FAILED),
             (struct.pack("!H", len(OTHER)) + OTHER, Status.FAILED),
         ],
+        ids=["too large", "empty", "half a length", "cut short", "header alone", "no header", "other question"],
     )
     async def test_bad_tcp_answer_is_refused(self, tcp: bytes, status: Status) -> None:
         """What is too large is not fetched; what ends early, or is no answer to the question, is a failure."""
