@@ -131,6 +131,7 @@ class HostedRealm:
     library: str
     store_kind: str  # "local", "sql", …: which identity store
     methods: tuple[EapMethod, ...] = (EapMethod.TTLS_PAP,)  # offered in this order
+    includes_subrealms: bool = False
 
 
 @dataclass(frozen=True, slots=True)

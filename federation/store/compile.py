@@ -92,7 +92,10 @@ def compile_home_snapshot(session: Session, sealer: Sealer, credentials: EapServ
         identity = identities.get(member.id)
         methods = tuple(EapMethod(method) for method in identity.methods) if identity else (EapMethod.TTLS_PAP,)
         kind = identity.kind if identity else str(StoreKind.LOCAL)
-        realms.update((name, HostedRealm(name, member.id, kind, methods)) for name, _ in member.realms)
+        realms.update(
+            (name, HostedRealm(name, member.id, kind, methods, includes_subrealms=includes_subrealms))
+            for name, includes_subrealms in member.realms
+        )
     clients = [client for member in members for client in member.clients]
     return HomeSnapshot(settings.revision, _federation(settings), realms, credentials, tuple(clients))
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from federation.names import UserName, parse_user_name
 from federation.reasons import RefusalReason
-from federation.snapshot import EapMethod, HomeSnapshot, HostedRealm, SharedSecret
+from federation.snapshot import EapMethod, HomeSnapshot, SharedSecret
 from radius.eap.context import EapServerContext
 from radius.eap.machine import EapSession
 from radius.eap.outcomes import Accept, Challenge, Ignore, NtHashLookup, Outcome, PasswordCheck, Reject
@@ -37,6 +37,7 @@ from radius.home.authorise import (
 from radius.home.checks import Checks
 from radius.home.clients import Peer, Peers
 from radius.home.conversations import MAX_ROUNDS, Conversation, Conversations
+from radius.home.names import find_hosted, find_patron
 from radius.home.ports import PatronStore
 from radius.transport.udp import Address, make_reader
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
@@ -282,8 +283,8 @@ class HomeService:
                 task = asyncio.ensure_future(self._check(request, conversation, outcome))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-            case Accept(eap=eap, msk=msk, user=user):
-                self._accept(request, conversation, eap, msk, user)
+            case Accept(eap=eap, msk=msk):
+                self._accept(request, conversation, eap, msk)
             case Reject(eap=eap, reason=reason):
                 if conversation.session.error is not None:  # it broke where nothing should; the device gets a no
                     _log.error("conversation_failed", exc_info=conversation.session.error)
@@ -298,21 +299,22 @@ class HomeService:
     ) -> None:
         """Ask the identity store, and go on with what it says."""
         session = conversation.session
-        user = local_user(wanted.user, conversation.realm)
-        snapshot = self._snapshot
-        hosted = snapshot.realms.get(conversation.realm) if snapshot else None
-        store = self._stores.get(hosted.store_kind) if hosted else None
+        assert self._snapshot is not None  # else there would be no conversation
+        found = find_patron(self._snapshot.realms, conversation.realm, wanted.user)
+        store = self._stores.get(found[0].store_kind) if found else None
         refusal: RefusalReason | None = None
         answer: bytes | RefusalReason | None = None
-        if user is None:
+        if found is None:
             refusal = RefusalReason.INNER_REALM
         elif store is None:
-            refusal = RefusalReason.STORE_UNAVAILABLE  # the realm went, or its kind of store is not here
-        elif isinstance(wanted, PasswordCheck):
-            refusal = await self._checks.run(partial(store.check_password, conversation.realm, user, wanted.password))
+            refusal = RefusalReason.STORE_UNAVAILABLE  # its kind of store is not here
         else:
-            answer = await self._checks.run(partial(store.find_nt_hash, conversation.realm, user))
-            refusal = answer if isinstance(answer, RefusalReason) else None
+            conversation.patron = realm, user = found[0].name, found[1]
+            if isinstance(wanted, PasswordCheck):
+                refusal = await self._checks.run(partial(store.check_password, realm, user, wanted.password))
+            else:
+                answer = await self._checks.run(partial(store.find_nt_hash, realm, user))
+                refusal = answer if isinstance(answer, RefusalReason) else None
         conversation.is_busy = False
         conversation.refusal = refusal
         if isinstance(wanted, PasswordCheck):
@@ -321,21 +323,17 @@ class HomeService:
             step = partial(session.answer_nt_hash, None if isinstance(answer, RefusalReason) else answer)
         self._continue(request, conversation, step)
 
-    def _accept(
-        self, request: _Request, conversation: Conversation[EapSession], eap: bytes, msk: bytes, inner_name: str
-    ) -> None:
-        packet, realm = request.packet, conversation.realm
-        user = local_user(inner_name, realm)
-        if user is None:  # the method named somebody else at its end than it had checked: never
-            self._refuse(request, RefusalReason.INNER_REALM, conversation)
-            return
+    def _accept(self, request: _Request, conversation: Conversation[EapSession], eap: bytes, msk: bytes) -> None:
+        packet = request.packet
+        assert conversation.patron is not None  # no method ends well without a check
+        realm, user = conversation.patron
         self._conversations.close(conversation)
         attributes = build_accept_attributes(
             packet,
             request.peer.keyed,
             eap=eap,
             msk=msk,
-            name=choose_visible_name(packet.value_of(AttributeType.USER_NAME), realm),
+            name=choose_visible_name(packet.value_of(AttributeType.USER_NAME), conversation.realm),
             cui=build_alias(packet, self._alias_key, user, realm),
             salt=secrets.randbits(15),
         )
@@ -427,28 +425,3 @@ class HomeService:
         if operator_name:
             fields["visited"] = operator_name[1:].decode("ascii", "replace")
         _log.info("sign_in", extra=fields)
-
-
-def find_hosted(realms: Mapping[str, HostedRealm], realm: str) -> HostedRealm | None:
-    """The hosted realm that a looked-up realm belongs to: itself or its nearest parent.
-
-    Whether sub-realms are allowed at all has been decided by the proxy that routed the request here.
-    """
-    while realm:
-        found = realms.get(realm)
-        if found is not None:
-            return found
-        realm = realm.partition(".")[2]
-    return None
-
-
-def local_user(inner_name: str, realm: str) -> str | None:
-    """The part before the "@" of the name inside the tunnel; None when it belongs to another realm.
-
-    A name without a realm is of the realm that the conversation is for.
-    """
-    user, at, inner_realm = inner_name.rpartition("@")
-    if not at:
-        return inner_name or None
-    inner_realm = inner_realm.casefold()
-    return user if user and (inner_realm == realm or inner_realm.endswith(f".{realm}")) else None

@@ -9,7 +9,7 @@ import pytest
 
 from federation.errors import NotFound
 from federation.model import MemberRole
-from federation.services import access_points, home_servers, libraries
+from federation.services import access_points, home_servers, libraries, realms
 from federation.services.access_points import AccessPointValues
 from federation.services.authorities import load_eap_credentials
 from federation.services.home_servers import HomeServerValues
@@ -123,6 +123,10 @@ class TestCompile:
         home = compiled_home(members)
         assert set(home.realms) == {"leesstad.test"}
         assert home.realms["leesstad.test"].methods == (EapMethod.TTLS_PAP,)
+        assert not home.realms["leesstad.test"].includes_subrealms
+        with members.change() as change:
+            realms.change_realm(change, OPERATOR, "leesstad", "leesstad.test", includes_subrealms=True)
+        assert compiled_home(members).realms["leesstad.test"].includes_subrealms
 
 
 class TestValidate:
