@@ -29,8 +29,8 @@ def build_accept_attributes(
 ) -> bytes:
     """The attributes of an Access-Accept: EAP-Success, User-Name, the two keys of the radio link, and the alias.
 
-    `name` is what the visited library may know: never the name inside the tunnel. `salt` is random; the two keys get
-    different ones from it, as RFC 2548 §2.4.2 asks.
+    `name` is what the access point asked with, and all that the visited library may know: never the name inside the
+    tunnel. `salt` is random; the two keys get different ones from it, as RFC 2548 §2.4.2 asks.
 
     Raises:
         ValueError: the MSK has fewer than 64 octets.
@@ -48,11 +48,6 @@ def build_accept_attributes(
     if cui is not None:
         parts.append(build_attribute(AttributeType.CHARGEABLE_USER_IDENTITY, cui))
     return b"".join(parts)
-
-
-def choose_visible_name(outer_name: bytes, realm: str) -> bytes:
-    """The User-Name of an Accept: what the access point asked with, or an anonymous one when it asked with none."""
-    return outer_name or f"anonymous@{realm}".encode()
 
 
 def build_alias(request: Packet, key: bytes, user: str, realm: str) -> bytes | None:

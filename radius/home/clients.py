@@ -17,6 +17,7 @@ class Peer:
 
     key: str
     keyed: KeyedSecret
+    is_proxy: bool = False  # what it says of the visited library may be believed
 
 
 class Peers:
@@ -25,13 +26,13 @@ class Peers:
     def __init__(self, clients: Iterable[Client], loopback_secret: SharedSecret | None = None) -> None:
         """`loopback_secret` is that of the proxies on this machine; a client that is registered there goes before."""
         networks: list[tuple[IPv4Network | IPv6Network, Peer]] = [
-            (network, Peer(client.key, KeyedSecret(client.secret)))
+            (network, Peer(client.key, KeyedSecret(client.secret), client.is_proxy))
             for client in clients
             if client.secret
             for network in client.networks
         ]
         if loopback_secret is not None:
-            inner = Peer("proxy of this node", KeyedSecret(loopback_secret))
+            inner = Peer("proxy of this node", KeyedSecret(loopback_secret), is_proxy=True)
             networks.extend((network, inner) for network in LOOPBACK)
         networks.sort(key=lambda entry: entry[0].prefixlen, reverse=True)  # stable: registered ones stay first
         self._networks = networks

@@ -32,7 +32,6 @@ from radius.home.authorise import (
     build_alias,
     build_challenge_attributes,
     build_reject_attributes,
-    choose_visible_name,
 )
 from radius.home.checks import Checks
 from radius.home.clients import Peer, Peers
@@ -125,6 +124,7 @@ class HomeService:
             "drops": dict(self._drops),
             "refusals": dict(self._refusals),
             "sessions": len(self._conversations),
+            "sessions_displaced": self._conversations.displaced,
             "checks_waiting": self._checks.waiting,
             "check_timeouts": self._checks.timeouts,
             "checks_refused": self._checks.refused,
@@ -235,7 +235,8 @@ class HomeService:
         if state is None:
             self._begin(request, snapshot)
             return
-        conversation = self._conversations.find(state, request.peer.key, request.received_at)
+        name = packet.value_of(AttributeType.USER_NAME)
+        conversation = self._conversations.find(state, request.peer.key, name, request.received_at)
         if conversation is None:
             self._refuse(request, RefusalReason.SESSION_UNKNOWN)
         elif conversation.is_busy:
@@ -246,7 +247,9 @@ class HomeService:
             self._continue(request, conversation, partial(conversation.session.receive, request.eap))
 
     def _begin(self, request: _Request, snapshot: HomeSnapshot) -> None:
-        name = parse_user_name(request.packet.value_of(AttributeType.USER_NAME))
+        packet = request.packet
+        outer_name = packet.value_of(AttributeType.USER_NAME)
+        name = parse_user_name(outer_name)
         if not isinstance(name, UserName):
             self._refuse(request, name)
             return
@@ -260,7 +263,15 @@ class HomeService:
             self._refuse(request, RefusalReason.METHOD_NOT_OFFERED)
             return
         session = EapSession(self._context, methods)
-        conversation = self._conversations.open(session, realm.name, request.peer.key, request.received_at)
+        conversation = self._conversations.open(
+            session,
+            realm.name,
+            request.peer.key,
+            request.received_at,
+            # By a proxy come all libraries: each has its own share.
+            visited=packet.value_of(AttributeType.OPERATOR_NAME) if request.peer.is_proxy else b"",
+            name=outer_name,
+        )
         if conversation is None:
             self._refuse(request, RefusalReason.SESSIONS_FULL)
             return
@@ -333,7 +344,7 @@ class HomeService:
             request.peer.keyed,
             eap=eap,
             msk=msk,
-            name=choose_visible_name(packet.value_of(AttributeType.USER_NAME), conversation.realm),
+            name=conversation.name,
             cui=build_alias(packet, self._alias_key, user, realm),
             salt=secrets.randbits(15),
         )

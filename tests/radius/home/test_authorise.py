@@ -1,6 +1,6 @@
 import pytest
 
-from radius.home.authorise import build_accept_attributes, build_alias, choose_visible_name
+from radius.home.authorise import build_accept_attributes, build_alias
 from radius.wire.attributes import concatenate, find, find_vendor
 from radius.wire.authenticators import KeyedSecret, sign_request
 from radius.wire.codes import AttributeType, Code, MicrosoftAttribute, VendorId
@@ -63,16 +63,6 @@ class TestAccept:
         """An MSK that does not give two keys is an error, never a short key."""
         with pytest.raises(ValueError, match="64 octets"):
             build_accept_attributes(request(), KEYED, eap=SUCCESS, msk=bytes(32), name=b"a@b.c", cui=None, salt=1)
-
-
-class TestVisibleName:
-    def test_is_what_the_access_point_said(self) -> None:
-        """The outer name comes back as it was."""
-        assert choose_visible_name(b"Anonymous@West.example", "west.example") == b"Anonymous@West.example"
-
-    def test_is_anonymous_without_an_outer_name(self) -> None:
-        """A request without a name gets an anonymous one, never the inner one."""
-        assert choose_visible_name(b"", "west.example") == b"anonymous@west.example"
 
 
 class TestAlias:

@@ -22,6 +22,7 @@ class TestPeers:
             peer = peers.find(address)
             assert peer is not None
             assert peer.keyed.secret == b"inner"
+            assert peer.is_proxy
         assert peers.find("192.0.2.1") is None
 
     def test_registered_client_on_loopback_goes_before_the_inner_one(self) -> None:

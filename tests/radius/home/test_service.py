@@ -293,6 +293,16 @@ class TestPackets:
         has_eap = build_fragments(AttributeType.EAP_MESSAGE, b"\x02")[:1] in attributes
         assert concatenate(answer, AttributeType.EAP_MESSAGE) == (b"\x04\x01\x00\x04" if has_eap else b"")
 
+    async def test_conversation_goes_on_under_its_name(self, start: Start) -> None:
+        """Another User-Name, of another realm perhaps, does not go on with a conversation (RFC 3579 §2.1)."""
+        home = await start()
+        state = find(await home.ask(NAME + EAP), AttributeType.STATE) or b""
+        other = build_attribute(AttributeType.USER_NAME, b"somebody@west.example")
+        home.send(sign_request(1, 2, bytes(16), other + EAP + build_attribute(AttributeType.STATE, state), KEYED))
+        assert (await home.answer()).code == Code.ACCESS_REJECT
+        assert home.service.counters()["refusals"] == {"session_unknown": 1}
+        assert home.service.counters()["sessions"] == 1  # whoever began it can go on
+
     async def test_method_that_nobody_has_is_refused(self, start: Start) -> None:
         """A realm whose methods this version does not speak is refused, with its reason."""
         home = await start(methods=(EapMethod.TLS,))
