@@ -12,16 +12,17 @@ from federation.reasons import RefusalReason
 from federation.routing import find_realm
 from federation.snapshot import Realm, Snapshot, Transport
 from radius.proxy.clients import ClientState
+from radius.wire.attributes import is_eap_well_formed
 from radius.wire.codes import AttributeType, VendorId
 from radius.wire.packet import Packet
 
 MAX_HOPS: Final = 16  # Proxy-States that a request may have collected; real chains have two to four
 MAX_CACHED_NAMES: Final = 50_000
-_EAP_HEADER_OCTETS: Final = 4
-_EAP_CODES: Final = frozenset((1, 2, 3, 4))  # RFC 3748 §4: Request, Response, Success, Failure
 _MICROSOFT: Final = int(VendorId.MICROSOFT).to_bytes(4)
 _EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
 _USER_NAME: Final = int(AttributeType.USER_NAME)
+_USER_PASSWORD: Final = int(AttributeType.USER_PASSWORD)
+_CHAP_PASSWORD: Final = int(AttributeType.CHAP_PASSWORD)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
 
 
@@ -70,8 +71,8 @@ def decide_request(packet: Packet, client: ClientState, routes: Routes) -> Realm
     """
     types = packet.types
     has_eap = _EAP_MESSAGE in types
-    if has_eap and not is_eap_sound(packet):
-        return RefusalReason.EAP_MALFORMED
+    if has_eap and (_USER_PASSWORD in types or _CHAP_PASSWORD in types or not is_eap_well_formed(packet)):
+        return RefusalReason.EAP_MALFORMED  # a password beside EAP would cross unjudged (RFC 3579 §3.3)
     if types.count(_PROXY_STATE) > MAX_HOPS:
         return RefusalReason.TOO_MANY_HOPS
     realm = routes.find(packet.value_of(_USER_NAME))
@@ -85,27 +86,12 @@ def decide_request(packet: Packet, client: ClientState, routes: Routes) -> Realm
     return realm if refusal is None else refusal
 
 
-def is_eap_sound(packet: Packet) -> bool:
-    """Whether the EAP-Message attributes make one EAP packet of the length that it says (RFC 3579 §3.1)."""
-    octets = packet.octets
-    first = packet.offset_of(_EAP_MESSAGE)
-    length = octets[first + 1] - 2
-    if length < _EAP_HEADER_OCTETS or octets[first + 2] not in _EAP_CODES:
-        return False
-    if packet.types.count(_EAP_MESSAGE) > 1:
-        offsets = packet.offsets_of(_EAP_MESSAGE)
-        if any(octets[offset + 1] == 2 for offset in offsets):
-            return False
-        length = sum(octets[offset + 1] - 2 for offset in offsets)
-    return length == int.from_bytes(octets[first + 4 : first + 6])
-
-
 def credentials_of(packet: Packet) -> Credentials:
     """What a request without EAP carries to prove who asks."""
     types = packet.types
-    if AttributeType.USER_PASSWORD in types:
+    if _USER_PASSWORD in types:
         return Credentials.PAP
-    if AttributeType.CHAP_PASSWORD in types:
+    if _CHAP_PASSWORD in types:
         return Credentials.CHAP
     for offset in packet.offsets_of(AttributeType.VENDOR_SPECIFIC):
         if packet.octets[offset + 2 : offset + 6] == _MICROSOFT:

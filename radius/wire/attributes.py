@@ -78,13 +78,19 @@ def is_eap_well_formed(packet: Packet) -> bool:
 
     The first fragment has the EAP header, no fragment is empty, the code is known, and Length is what is there.
     """
-    fragments = find_all(packet, _EAP_MESSAGE)
-    if not fragments:
+    first = packet.offset_of(_EAP_MESSAGE)
+    if not first:
         return True
-    first = fragments[0]
-    if len(first) < _EAP_HEADER_OCTETS or not 1 <= first[0] <= _LARGEST_EAP_CODE:
+    octets = packet.octets
+    length = octets[first + 1] - 2
+    if length < _EAP_HEADER_OCTETS or not 1 <= octets[first + 2] <= _LARGEST_EAP_CODE:
         return False
-    return all(fragments) and first[2] << 8 | first[3] == sum(map(len, fragments))
+    if packet.types.count(_EAP_MESSAGE) > 1:  # most requests have one, and this is the packet path
+        lengths = [octets[offset + 1] - 2 for offset in packet.offsets_of(_EAP_MESSAGE)]
+        if 0 in lengths:
+            return False
+        length = sum(lengths)
+    return length == int.from_bytes(octets[first + 4 : first + 6])
 
 
 def vendor_of(value: bytes) -> int | None:

@@ -320,6 +320,13 @@ class TestRefuse:
         assert world.notices.refusals == {"eap_malformed": 1}
         assert error_causes(parse(octets)) == [ErrorCause.INVALID_EAP_PACKET]
 
+    @pytest.mark.parametrize("kind", [AttributeType.USER_PASSWORD, AttributeType.CHAP_PASSWORD])
+    def test_password_beside_eap_is_refused(self, world: World, kind: AttributeType) -> None:
+        """EAP does not carry a readable password past the rules for it (RFC 3579 §3.3: never both)."""
+        world.send(access_request(eap() + build_attribute(kind, bytes(16))))
+        assert world.notices.refusals == {"eap_malformed": 1}
+        assert not world.take_forwarded()
+
     def test_fragments_of_eap_are_judged_together(self, world: World) -> None:
         """Many EAP-Messages in a row are one EAP packet (RFC 3579 §3.1)."""
         message = b"\x02\x01" + (600).to_bytes(2) + bytes(596)
