@@ -11,37 +11,32 @@ from typing import Final
 
 from federation.events import Outcome, SignIn
 from federation.reasons import RefusalReason
-from federation.snapshot import Realm, Snapshot
+from federation.snapshot import Snapshot
 from radius.errors import DropReason
 from radius.exchange.duplicates import Duplicates, Seen
-from radius.exchange.identifiers import Slot
 from radius.exchange.liveness import HopEvent, HopState
-from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy, first_interval, next_interval
-from radius.exchange.schedule import Schedule
-from radius.exchange.selection import Pins, select_hop
+from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy
 from radius.proxy.answers import CODE_NAMES, Answers
 from radius.proxy.clients import (
-    REQUEST_WITHIN_LIBRARY,
     RESPONSE_FROM_MEMBER,
     RESPONSE_WITHIN_LIBRARY,
     Clients,
 )
 from radius.proxy.exchange import Exchange
-from radius.proxy.loops import NONCE_OCTETS, LoopGuard
+from radius.proxy.forwarding import REWRITE_REFUSALS, Forwarding
+from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
 from radius.proxy.ports import Address, Flow, FlowOpener, Listener
-from radius.proxy.protection import Protection
 from radius.proxy.replies import answer_accounting, answer_dynamic_authorization, answer_status
 from radius.proxy.upstreams import Upstream
-from radius.proxy.watch import CHECK_IDENTIFIER, Watch
+from radius.proxy.watch import CHECK_IDENTIFIER
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
 from radius.wire.codes import AttributeType, Code
-from radius.wire.packet import AUTHENTICATOR_OCTETS, Packet, parse_packet
-from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_request, rewrite_response
+from radius.wire.packet import Packet, parse_packet
+from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_response
 
 MAX_SOURCES: Final = 4096  # client addresses with their ports; beyond, they are learnt anew
-TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 _ACCESS_CHALLENGE: Final = int(Code.ACCESS_CHALLENGE)
@@ -52,11 +47,6 @@ _AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, int(Code.STATUS_SERVE
 _ACCOUNTING_CODES: Final = frozenset((int(Code.ACCOUNTING_REQUEST), int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
 _STATE: Final = int(AttributeType.STATE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
-_CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
-_REWRITE_REFUSALS: Final = {
-    RewriteRefusal.PASSWORD_MALFORMED: RefusalReason.PASSWORD_MALFORMED,
-    RewriteRefusal.TOO_LARGE: RefusalReason.TOO_LARGE,
-}
 
 
 class Engine:
@@ -88,23 +78,31 @@ class Engine:
         """
         self.notices = notices
         self.routes: Routes | None = None
-        self.upstreams: dict[str, Upstream] = {}
         self.clients = Clients(())
         self.duplicates = Duplicates()
-        self.outstanding = 0
-        self.protection = Protection(notices)
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
-        self._pins = Pins()
         self._sources: dict[Address, Address] = {}
-        self._draining: list[Upstream] = []
-        self._schedule: Schedule[Exchange] = Schedule()
-        self._watch = Watch(notices, random_octets)
-        self._tidy_at: float | None = None
-        self._open_flow = open_flow
-        self._random_octets = random_octets
-        self._random_fraction = random_fraction
         self._loop_guard = loop_guard
-        self._policy = policy
+        self.forwarding = Forwarding(
+            self._answers,
+            open_flow=open_flow,
+            receive=self.receive_response,
+            random_octets=random_octets,
+            random_fraction=random_fraction,
+            loop_guard=loop_guard,
+            policy=policy,
+        )
+        self.protection = self.forwarding.protection
+
+    @property
+    def upstreams(self) -> dict[str, Upstream]:
+        """The home servers of the snapshot, by their keys."""
+        return self.forwarding.upstreams
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests wait for an answer."""
+        return self.forwarding.outstanding
 
     @property
     def revision(self) -> int:
@@ -117,43 +115,18 @@ class Engine:
         Clients and home servers that are the same keep their computed state, their ports and what is known of them.
         """
         clients = Clients(snapshot.clients, self.clients.states)
-        upstreams: dict[str, Upstream] = {}
-        for key, server in snapshot.home_servers.items():
-            earlier = self.upstreams.get(key)
-            upstreams[key] = (
-                earlier
-                if earlier is not None and earlier.server == server
-                else Upstream(server, self._open_flow, self.receive_response)
-            )
         routes = Routes(snapshot)
+        self.forwarding.swap(snapshot.home_servers)
         # Nothing above changed anything, so a snapshot that can not be used leaves the old one in force.
         self.clients, self.routes = clients, routes
-        removed = [upstream for key, upstream in self.upstreams.items() if upstreams.get(key) is not upstream]
-        self.upstreams = upstreams
-        self._drain(removed)
 
     def move(self, upstream: Upstream, address: str) -> None:
-        """The home server's name has this address now; what is outstanding at the old one may still be answered."""
-        if self.upstreams.get(upstream.key) is upstream and upstream.address != address:
-            self.upstreams[upstream.key] = Upstream(upstream.server, self._open_flow, self.receive_response, address)
-            self._drain([upstream])
+        """The home server's name has this address now."""
+        self.forwarding.move(upstream, address)
 
     def close(self) -> None:
         """Every port towards home servers is closed."""
-        for upstream in (*self.upstreams.values(), *self._draining):
-            upstream.close()
-        self.upstreams, self._draining = {}, []
-
-    def _drain(self, removed: list[Upstream]) -> None:
-        for upstream in removed:
-            self._watch.leave(upstream)
-        waiting: list[Upstream] = []
-        for upstream in (*self._draining, *removed):
-            if upstream.identifiers.outstanding:
-                waiting.append(upstream)
-            else:
-                upstream.close()
-        self._draining = waiting
+        self.forwarding.close()
 
     # From clients.
 
@@ -238,86 +211,13 @@ class Engine:
         if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
             self._answers.refuse(exchange, RefusalReason.LOOP, now)
             return
-        exchange.deadline = now + self._policy.duration_seconds
         refusal: RefusalReason | DropReason | None = self.protection.decide(exchange, realm, now)
         if refusal is None:
-            refusal = self._forward(exchange, realm, now)
+            refusal = self.forwarding.forward(exchange, realm, now)
         if isinstance(refusal, RefusalReason):
             self._answers.refuse(exchange, refusal, now)
         elif refusal is not None:
             self._answers.drop(exchange, refusal, now)
-
-    def _forward(self, exchange: Exchange, realm: Realm, now: float) -> RefusalReason | DropReason | None:
-        """The request is on its way to a home server; or why it can not be."""
-        packet, client = exchange.packet, exchange.client
-        upstream = self._select(packet, realm, now)
-        if upstream is None or upstream.address is None:
-            return RefusalReason.NO_LIVE_HOME_SERVER
-        if client.is_proxy and upstream.server.library == client.library:
-            return RefusalReason.LOOP_BACK
-        if not self.protection.breakers.admit(realm.name, upstream.key, now):
-            return RefusalReason.REALM_UNAVAILABLE
-        slot = upstream.identifiers.take(exchange)
-        if slot is None:
-            grown = self._grow(upstream, exchange, now)
-            if isinstance(grown, RefusalReason):
-                return grown
-            slot = grown
-        random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
-        authenticator = random[:AUTHENTICATOR_OCTETS]
-        proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
-        octets = rewrite_request(
-            packet,
-            identifier=slot.identifier,
-            authenticator=authenticator,
-            downstream=client.keyed,
-            upstream=upstream.keyed,
-            attribute_filter=REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter,
-            appended=client.appended_to(packet.types),
-            proxy_state=proxy_state,
-        )
-        if not isinstance(octets, bytes):
-            upstream.identifiers.release(slot)
-            return octets if isinstance(octets, DropReason) else _REWRITE_REFUSALS[octets]
-        exchange.authenticator, exchange.proxy_state, exchange.octets = authenticator, proxy_state, octets
-        exchange.slot, exchange.upstream, exchange.attempts = slot, upstream, 1
-        exchange.interval = first_interval(self._policy, self._random_fraction())
-        exchange.place = self._schedule.add(exchange, now + exchange.interval)
-        self.outstanding += 1
-        self.protection.enter(exchange, realm)
-        upstream.requests += 1
-        slot.flow.send(octets)
-        return None
-
-    def _select(self, packet: Packet, realm: Realm, now: float) -> Upstream | None:
-        upstreams = self.upstreams
-        keys = realm.home_servers
-        if len(keys) == 1:
-            return upstreams.get(keys[0])
-        pinned = self._pins.find(realm.name, packet.value_of(_STATE))
-        candidates = [upstreams[key] for key in keys if key in upstreams]
-        breakers = self.protection.breakers
-        if len(breakers):  # a server that is silent for this realm only when there is no other
-            candidates = [each for each in candidates if breakers.would_admit(realm.name, each.key, now)] or candidates
-        return select_hop(
-            candidates,
-            pinned=upstreams.get(pinned) if pinned in keys else None,
-            affinity=packet.value_of(_CALLING_STATION_ID) + realm.name.encode(),
-            spreads=bool(candidates) and candidates[0].server.is_hosted,
-        )
-
-    def _grow(self, upstream: Upstream, exchange: Exchange, now: float) -> Slot[Flow, Exchange] | RefusalReason:
-        """All identifiers are in use: take one of another source port."""
-        if not upstream.identifiers.may_grow:
-            return RefusalReason.REALM_OVERLOAD
-        if upstream.open_flow() is None:
-            self._watch.see(upstream, HopEvent.TRANSPORT_FAILED, now)
-            return RefusalReason.NO_LIVE_HOME_SERVER
-        if self._tidy_at is None:
-            self._tidy_at = now + TIDY_SECONDS
-        slot = upstream.identifiers.take(exchange)
-        assert slot is not None  # the new flow's are all free
-        return slot
 
     # From home servers.
 
@@ -330,7 +230,7 @@ class Engine:
         identifier = packet.identifier
         if identifier == CHECK_IDENTIFIER:
             was_down = upstream.is_down
-            self._watch.take_answer(upstream, packet, now)
+            self.forwarding.watch.take_answer(upstream, packet, now)
             if was_down and not upstream.is_down:
                 self.protection.breakers.forget_hop(upstream.key)
             return
@@ -342,7 +242,7 @@ class Engine:
             return
         self.protection.hear(exchange, upstream.key)
         if upstream.liveness.state is not HopState.UP:
-            self._watch.see(upstream, HopEvent.ANSWERED, now)
+            self.forwarding.watch.see(upstream, HopEvent.ANSWERED, now)
         if slot is None:
             upstream.late += 1
             self.notices.drop(DropReason.LATE_RESPONSE, upstream.key, now)
@@ -351,12 +251,12 @@ class Engine:
         if isinstance(octets, DropReason):
             self.notices.drop(octets, upstream.key, now)
             return
-        self._finish(exchange)
+        self.forwarding.finish(exchange)
         upstream.answers += 1
         if isinstance(octets, bytes):
             self._relay(exchange, packet, octets, now)
         else:
-            self._answers.refuse(exchange, _REWRITE_REFUSALS[octets], now)
+            self._answers.refuse(exchange, REWRITE_REFUSALS[octets], now)
 
     def _rewrite_answer(
         self, exchange: Exchange, upstream: Upstream, packet: Packet
@@ -378,9 +278,7 @@ class Engine:
 
     def _relay(self, exchange: Exchange, packet: Packet, octets: bytes, now: float) -> None:
         if packet.code == _ACCESS_CHALLENGE:
-            realm, upstream = exchange.realm, exchange.upstream
-            if realm is not None and upstream is not None and len(realm.home_servers) > 1:
-                self._pins.pin(realm.name, packet.value_of(_STATE), upstream.key)
+            self.forwarding.pin(exchange, packet.value_of(_STATE))
         elif packet.code == _ACCESS_ACCEPT:
             exchange.client.accepts += 1
             self.protection.accept(exchange)
@@ -396,89 +294,13 @@ class Engine:
 
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while there is nothing to wait for."""
-        earliest = self._tidy_at
-        for time in (self._schedule.next_timer(), self.duplicates.next_timer(), self._watch.next_timer()):
-            if time is not None and (earliest is None or time < earliest):
-                earliest = time
-        return earliest
+        first, second = self.forwarding.next_timer(), self.duplicates.next_timer()
+        return second if first is None else first if second is None else min(first, second)
 
     def on_timer(self, now: float) -> None:
         """What is due is done: requests sent again or given up, home servers asked, what is old forgotten."""
-        for exchange in self._schedule.take_due(now):
-            self._repeat(exchange, now)
+        self.forwarding.on_timer(now)
         self.duplicates.on_timer(now)
-        self._watch.on_timer(now)
-        if self._tidy_at is not None and now >= self._tidy_at:
-            grown = [upstream.shrink() for upstream in self.upstreams.values()]
-            self._tidy_at = now + TIDY_SECONDS if any(grown) else None
-        if self._draining:
-            self._drain([])
-
-    def _repeat(self, exchange: Exchange, now: float) -> None:
-        upstream, slot = exchange.upstream, exchange.slot
-        if upstream is None or slot is None:
-            return
-        if not self.duplicates.is_pending(exchange.key, exchange.packet.authenticator):
-            self._give_up(exchange)  # the client has moved on (RFC 5080 §2.2.2)
-            self.protection.fail(exchange, upstream.key, now)
-            return
-        if now >= exchange.deadline:
-            self._time_out(exchange, upstream, now)
-            return
-        is_lost = upstream.is_down or self.protection.is_silent(exchange, upstream.key, now)
-        if is_lost and self._fail_over(exchange, upstream, now):
-            return
-        if exchange.attempts < self._policy.maximum_count:
-            exchange.attempts += 1
-            exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())
-            upstream.repeats += 1
-            self.protection.miss(exchange, upstream.key, now)
-            self._watch.see(upstream, HopEvent.UNANSWERED, now)
-            slot.flow.send(exchange.octets)
-        exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
-
-    def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:
-        """Whether the request went on to another home server, since its own is down."""
-        realm = exchange.realm
-        other = self._select(exchange.packet, realm, now) if realm is not None else None
-        if realm is None or other is None or other is upstream or other.is_down:
-            return False
-        self._give_up(exchange)
-        if self._forward(exchange, realm, now) is not None:
-            self._answers.refuse(exchange, RefusalReason.NO_LIVE_HOME_SERVER, now)
-        return True
-
-    def _time_out(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
-        """A client that is an access point gets a no; a proxy gets silence, since it may know another way."""
-        self._give_up(exchange)
-        upstream.timeouts += 1
-        self.protection.fail(exchange, upstream.key, now)
-        if exchange.client.is_proxy:
-            self._answers.tell(exchange, Outcome.UNANSWERED, RefusalReason.HOME_SERVER_TIMEOUT, now)
-            self._answers.drop(exchange, DropReason.HOP_TIMEOUT_SILENT, now)
-        else:
-            self._answers.refuse(exchange, RefusalReason.HOME_SERVER_TIMEOUT, now)
-
-    def _finish(self, exchange: Exchange) -> None:
-        """It is answered: nothing waits for it any more."""
-        slot, upstream = exchange.slot, exchange.upstream
-        assert slot is not None  # it was found on it
-        assert upstream is not None
-        exchange.slot = None
-        self.outstanding -= 1
-        self.protection.leave(exchange)
-        upstream.identifiers.release(slot)
-        self._schedule.remove(exchange, exchange.place)
-
-    def _give_up(self, exchange: Exchange) -> None:
-        """Nobody waits for its answer any more; the timer has let go of it."""
-        slot, upstream = exchange.slot, exchange.upstream
-        assert slot is not None  # else it would not have been in the schedule
-        assert upstream is not None
-        exchange.slot = None
-        self.outstanding -= 1
-        self.protection.leave(exchange)
-        upstream.identifiers.give_up(slot)
 
 
 def _decide_response(packet: Packet, upstream: Upstream, exchange: Exchange | None) -> DropReason | None:

@@ -1,0 +1,290 @@
+"""Requests on their way to home servers: an identifier each, sent again while no answer comes, then given up.
+
+The one place that takes and releases identifiers, counts what waits, and moves a request to another home server. What
+is not here: who may ask, and what an answer is worth (`engine`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from federation.events import Outcome
+from federation.reasons import RefusalReason
+from federation.snapshot import HomeServer, Realm
+from radius.errors import DropReason
+from radius.exchange.identifiers import Slot
+from radius.exchange.liveness import HopEvent
+from radius.exchange.outstanding import RetransmissionPolicy, first_interval, next_interval
+from radius.exchange.schedule import Schedule
+from radius.exchange.selection import Pins, select_hop
+from radius.proxy.answers import Answers
+from radius.proxy.clients import REQUEST_WITHIN_LIBRARY
+from radius.proxy.exchange import Exchange
+from radius.proxy.loops import NONCE_OCTETS, LoopGuard
+from radius.proxy.ports import Flow, FlowOpener
+from radius.proxy.protection import Protection
+from radius.proxy.upstreams import Receive, Upstream
+from radius.proxy.watch import Watch
+from radius.wire.codes import AttributeType
+from radius.wire.packet import AUTHENTICATOR_OCTETS, Packet
+from radius.wire.rewrite import RewriteRefusal, rewrite_request
+
+TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
+_STATE: Final = int(AttributeType.STATE)
+_CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
+REWRITE_REFUSALS: Final = {
+    RewriteRefusal.PASSWORD_MALFORMED: RefusalReason.PASSWORD_MALFORMED,
+    RewriteRefusal.TOO_LARGE: RefusalReason.TOO_LARGE,
+}
+
+
+class Forwarding:
+    """The home servers, and the requests that wait for their answers."""
+
+    __slots__ = (
+        "_answers",
+        "_draining",
+        "_loop_guard",
+        "_open_flow",
+        "_pins",
+        "_policy",
+        "_random_fraction",
+        "_random_octets",
+        "_receive",
+        "_schedule",
+        "_tidy_at",
+        "outstanding",
+        "protection",
+        "upstreams",
+        "watch",
+    )
+
+    def __init__(
+        self,
+        answers: Answers,
+        *,
+        open_flow: FlowOpener,
+        receive: Receive,
+        random_octets: Callable[[int], bytes],
+        random_fraction: Callable[[], float],
+        loop_guard: LoopGuard,
+        policy: RetransmissionPolicy,
+    ) -> None:
+        """There is no home server before `swap`; `receive` gets what they send."""
+        self.upstreams: dict[str, Upstream] = {}
+        self.outstanding = 0
+        self.protection = Protection(answers.notices)
+        self.watch = Watch(answers.notices, random_octets)
+        self._answers = answers
+        self._pins = Pins()
+        self._draining: list[Upstream] = []
+        self._schedule: Schedule[Exchange] = Schedule()
+        self._tidy_at: float | None = None
+        self._open_flow = open_flow
+        self._receive = receive
+        self._random_octets = random_octets
+        self._random_fraction = random_fraction
+        self._loop_guard = loop_guard
+        self._policy = policy
+
+    def swap(self, servers: Mapping[str, HomeServer]) -> None:
+        """These are the home servers now; those that are the same keep their ports and what is known of them."""
+        upstreams: dict[str, Upstream] = {}
+        for key, server in servers.items():
+            earlier = self.upstreams.get(key)
+            upstreams[key] = (
+                earlier
+                if earlier is not None and earlier.server == server
+                else Upstream(server, self._open_flow, self._receive)
+            )
+        removed = [upstream for key, upstream in self.upstreams.items() if upstreams.get(key) is not upstream]
+        self.upstreams = upstreams
+        self._drain(removed)
+
+    def move(self, upstream: Upstream, address: str) -> None:
+        """The home server's name has this address now; what is outstanding at the old one may still be answered."""
+        if self.upstreams.get(upstream.key) is upstream and upstream.address != address:
+            self.upstreams[upstream.key] = Upstream(upstream.server, self._open_flow, self._receive, address)
+            self._drain([upstream])
+
+    def close(self) -> None:
+        """Every port towards home servers is closed."""
+        for upstream in (*self.upstreams.values(), *self._draining):
+            upstream.close()
+        self.upstreams, self._draining = {}, []
+
+    def forward(self, exchange: Exchange, realm: Realm, now: float) -> RefusalReason | DropReason | None:
+        """The request is on its way to a home server; or why it can not be."""
+        packet, client = exchange.packet, exchange.client
+        upstream = self._select(packet, realm, now)
+        if upstream is None or upstream.address is None:
+            return RefusalReason.NO_LIVE_HOME_SERVER
+        if client.is_proxy and upstream.server.library == client.library:
+            return RefusalReason.LOOP_BACK
+        if not self.protection.breakers.admit(realm.name, upstream.key, now):
+            return RefusalReason.REALM_UNAVAILABLE
+        exchange.deadline = exchange.started_at + self._policy.duration_seconds
+        slot = upstream.identifiers.take(exchange)
+        if slot is None:
+            grown = self._grow(upstream, exchange, now)
+            if isinstance(grown, RefusalReason):
+                return grown
+            slot = grown
+        random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
+        authenticator = random[:AUTHENTICATOR_OCTETS]
+        proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
+        octets = rewrite_request(
+            packet,
+            identifier=slot.identifier,
+            authenticator=authenticator,
+            downstream=client.keyed,
+            upstream=upstream.keyed,
+            attribute_filter=REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter,
+            appended=client.appended_to(packet.types),
+            proxy_state=proxy_state,
+        )
+        if not isinstance(octets, bytes):
+            upstream.identifiers.release(slot)
+            return octets if isinstance(octets, DropReason) else REWRITE_REFUSALS[octets]
+        exchange.authenticator, exchange.proxy_state, exchange.octets = authenticator, proxy_state, octets
+        exchange.slot, exchange.upstream, exchange.attempts = slot, upstream, 1
+        exchange.interval = first_interval(self._policy, self._random_fraction())
+        exchange.place = self._schedule.add(exchange, now + exchange.interval)
+        self.outstanding += 1
+        self.protection.enter(exchange, realm)
+        upstream.requests += 1
+        slot.flow.send(octets)
+        return None
+
+    def _select(self, packet: Packet, realm: Realm, now: float) -> Upstream | None:
+        upstreams = self.upstreams
+        keys = realm.home_servers
+        if len(keys) == 1:
+            return upstreams.get(keys[0])
+        pinned = self._pins.find(realm.name, packet.value_of(_STATE))
+        candidates = [upstreams[key] for key in keys if key in upstreams]
+        breakers = self.protection.breakers
+        if len(breakers):  # a server that is silent for this realm only when there is no other
+            candidates = [each for each in candidates if breakers.would_admit(realm.name, each.key, now)] or candidates
+        return select_hop(
+            candidates,
+            pinned=upstreams.get(pinned) if pinned in keys else None,
+            affinity=packet.value_of(_CALLING_STATION_ID) + realm.name.encode(),
+            spreads=bool(candidates) and candidates[0].server.is_hosted,
+        )
+
+    def _grow(self, upstream: Upstream, exchange: Exchange, now: float) -> Slot[Flow, Exchange] | RefusalReason:
+        """All identifiers are in use: take one of another source port."""
+        if not upstream.identifiers.may_grow:
+            return RefusalReason.REALM_OVERLOAD
+        if upstream.open_flow() is None:
+            self.watch.see(upstream, HopEvent.TRANSPORT_FAILED, now)
+            return RefusalReason.NO_LIVE_HOME_SERVER
+        if self._tidy_at is None:
+            self._tidy_at = now + TIDY_SECONDS
+        slot = upstream.identifiers.take(exchange)
+        assert slot is not None  # the new flow's are all free
+        return slot
+
+    def pin(self, exchange: Exchange, state: bytes) -> None:
+        """The conversation goes on where it is."""
+        realm, upstream = exchange.realm, exchange.upstream
+        if realm is not None and upstream is not None and len(realm.home_servers) > 1:
+            self._pins.pin(realm.name, state, upstream.key)
+
+    def finish(self, exchange: Exchange) -> None:
+        """It is answered: nothing waits for it any more."""
+        slot, upstream = exchange.slot, exchange.upstream
+        assert slot is not None  # it was found on it
+        assert upstream is not None
+        exchange.slot = None
+        self.outstanding -= 1
+        self.protection.leave(exchange)
+        upstream.identifiers.release(slot)
+        self._schedule.remove(exchange, exchange.place)
+
+    # Time.
+
+    def next_timer(self) -> float | None:
+        """When `on_timer` is to be called next; None while there is nothing to wait for."""
+        earliest = self._tidy_at
+        for time in (self._schedule.next_timer(), self.watch.next_timer()):
+            if time is not None and (earliest is None or time < earliest):
+                earliest = time
+        return earliest
+
+    def on_timer(self, now: float) -> None:
+        """What is due is done: requests sent again or given up, home servers asked, ports given back."""
+        for exchange in self._schedule.take_due(now):
+            self._repeat(exchange, now)
+        self.watch.on_timer(now)
+        if self._tidy_at is not None and now >= self._tidy_at:
+            grown = [upstream.shrink() for upstream in self.upstreams.values()]
+            self._tidy_at = now + TIDY_SECONDS if any(grown) else None
+        if self._draining:
+            self._drain([])
+
+    def _repeat(self, exchange: Exchange, now: float) -> None:
+        upstream, slot = exchange.upstream, exchange.slot
+        if upstream is None or slot is None:
+            return
+        if not self._answers.duplicates.is_pending(exchange.key, exchange.packet.authenticator):
+            self._give_up(exchange)  # the client has moved on (RFC 5080 §2.2.2)
+            self.protection.fail(exchange, upstream.key, now)
+            return
+        if now >= exchange.deadline:
+            self._time_out(exchange, upstream, now)
+            return
+        is_lost = upstream.is_down or self.protection.is_silent(exchange, upstream.key, now)
+        if is_lost and self._fail_over(exchange, upstream, now):
+            return
+        if exchange.attempts < self._policy.maximum_count:
+            exchange.attempts += 1
+            exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())
+            upstream.repeats += 1
+            self.protection.miss(exchange, upstream.key, now)
+            self.watch.see(upstream, HopEvent.UNANSWERED, now)
+            slot.flow.send(exchange.octets)
+        exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
+
+    def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:
+        """Whether the request went on to another home server, since its own is down."""
+        realm = exchange.realm
+        other = self._select(exchange.packet, realm, now) if realm is not None else None
+        if realm is None or other is None or other is upstream or other.is_down:
+            return False
+        self._give_up(exchange)
+        if self.forward(exchange, realm, now) is not None:
+            self._answers.refuse(exchange, RefusalReason.NO_LIVE_HOME_SERVER, now)
+        return True
+
+    def _time_out(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
+        """A client that is an access point gets a no; a proxy gets silence, since it may know another way."""
+        self._give_up(exchange)
+        upstream.timeouts += 1
+        self.protection.fail(exchange, upstream.key, now)
+        if exchange.client.is_proxy:
+            self._answers.tell(exchange, Outcome.UNANSWERED, RefusalReason.HOME_SERVER_TIMEOUT, now)
+            self._answers.drop(exchange, DropReason.HOP_TIMEOUT_SILENT, now)
+        else:
+            self._answers.refuse(exchange, RefusalReason.HOME_SERVER_TIMEOUT, now)
+
+    def _give_up(self, exchange: Exchange) -> None:
+        """Nobody waits for its answer any more; the timer has let go of it."""
+        slot, upstream = exchange.slot, exchange.upstream
+        assert slot is not None  # else it would not have been in the schedule
+        assert upstream is not None
+        exchange.slot = None
+        self.outstanding -= 1
+        self.protection.leave(exchange)
+        upstream.identifiers.give_up(slot)
+
+    def _drain(self, removed: list[Upstream]) -> None:
+        for upstream in removed:
+            self.watch.leave(upstream)
+        waiting: list[Upstream] = []
+        for upstream in (*self._draining, *removed):
+            if upstream.identifiers.outstanding:
+                waiting.append(upstream)
+            else:
+                upstream.close()
+        self._draining = waiting
