@@ -17,14 +17,24 @@ class EapServerContext:
     """
 
     def __init__(
-        self, certificate_chain_pem: bytes, private_key_pem: bytes, *, fragment_octets: int = FRAGMENT_OCTETS
+        self,
+        certificate_chain_pem: bytes,
+        private_key_pem: bytes,
+        *,
+        fragment_octets: int = FRAGMENT_OCTETS,
+        requires_crypto_binding: bool = False,
     ) -> None:
         """The chain begins with the server's own certificate and leaves the root out.
+
+        PEAP offers crypto-binding to every device, and verifies the answer of those that know it; with
+        `requires_crypto_binding` the others are refused. Without it a stranger who gets a device to answer MS-CHAP-V2
+        outside a tunnel can carry that into a tunnel of his own (MS-PEAP §3.1.5.5).
 
         Raises:
             ValueError: it is no chain, no key, or they do not belong together.
         """
         self.fragment_octets = fragment_octets
+        self.requires_crypto_binding = requires_crypto_binding
         chain = x509.load_pem_x509_certificates(certificate_chain_pem)
         key = serialization.load_pem_private_key(private_key_pem, None)
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):

@@ -12,8 +12,8 @@ LENGTH_INCLUDED: Final = 0x80
 MORE_FRAGMENTS: Final = 0x40
 START: Final = 0x20
 MIN_FRAGMENT_OCTETS: Final = 100
-MAX_MESSAGE_OCTETS: Final = 65_536  # a client's longest flight, with a chain of certificates, is below 20 KiB
-MAX_FRAGMENTS: Final = 700  # of one message: 64 KiB in pieces of 100
+MAX_MESSAGE_OCTETS: Final = 20_480  # a client's longest flight, with a chain of certificates, is below
+MAX_FRAGMENTS: Final = 210  # of one message: that many octets in pieces of 100
 
 
 class FragmentError(ValueError):
@@ -23,13 +23,14 @@ class FragmentError(ValueError):
 class Fragments:
     """Both directions of one conversation; EAP goes in lock-step, so one of them works at a time."""
 
-    __slots__ = ("_count", "_fragment_octets", "_incoming", "_outgoing")
+    __slots__ = ("_announced", "_count", "_fragment_octets", "_incoming", "_outgoing")
 
     def __init__(self, fragment_octets: int) -> None:
         """Pieces that we send hold at most so many octets of a message."""
         self._fragment_octets = max(fragment_octets, MIN_FRAGMENT_OCTETS)
         self._incoming: list[bytes] = []
         self._count = 0
+        self._announced: int | None = None
         self._outgoing: deque[bytes] = deque()
 
     def receive(self, data: bytes) -> bytes | None:
@@ -44,12 +45,15 @@ class Fragments:
             raise FragmentError("a message without flags")
         flags, piece = data[0], data[1:]
         if flags & LENGTH_INCLUDED:
-            if len(piece) < 4 or int.from_bytes(piece[:4]) > MAX_MESSAGE_OCTETS:
+            announced = int.from_bytes(piece[:4])
+            if len(piece) < 4 or announced > MAX_MESSAGE_OCTETS or self._announced not in (None, announced):
                 raise FragmentError("a length that can not be")
+            self._announced = announced
             piece = piece[4:]
         if self._outgoing:
             if piece or flags & MORE_FRAGMENTS:
                 raise FragmentError("data in place of an acknowledgement")
+            self._announced = None
             return None
         self._incoming.append(piece)
         self._count += len(piece)
@@ -59,8 +63,10 @@ class Fragments:
             if not piece:
                 raise FragmentError("an empty piece of several")
             return None
+        if self._announced not in (None, self._count):
+            raise FragmentError("another length than was announced")
         message = b"".join(self._incoming)
-        self._incoming, self._count = [], 0
+        self._incoming, self._count, self._announced = [], 0, None
         return message
 
     def send(self, message: bytes) -> bytes:

@@ -5,7 +5,7 @@ It is as strong as DES, and lives on inside tunnels only, for devices that canno
 
 import hashlib
 import hmac
-from typing import Final
+from typing import Final, TypeGuard
 
 from Crypto.Cipher import DES
 from Crypto.Hash import MD4
@@ -13,6 +13,7 @@ from Crypto.Hash import MD4
 CHALLENGE_OCTETS: Final = 16
 NT_RESPONSE_OCTETS: Final = 24
 NT_HASH_OCTETS: Final = 16
+_NOBODY: Final = bytes(NT_HASH_OCTETS)
 _SIGNING_1: Final = b"Magic server to client signing constant"
 _SIGNING_2: Final = b"Pad to make it do more than one iteration"
 _MASTER_KEY: Final = b"This is the MPPE Master Key"
@@ -38,9 +39,10 @@ def nt_response(nt_hash: bytes, challenge: bytes) -> bytes:
     return b"".join(_encrypt(padded[at : at + 7], challenge) for at in (0, 7, 14))
 
 
-def verify_nt_response(nt_hash: bytes, challenge: bytes, response: bytes) -> bool:
-    """Return whether who made the response knows the password."""
-    return hmac.compare_digest(nt_response(nt_hash, challenge), response)
+def verify_nt_response(nt_hash: bytes | None, challenge: bytes, response: bytes) -> TypeGuard[bytes]:
+    """Return whether who made the response knows the password; a patron without a hash takes as long as any other."""
+    is_right = hmac.compare_digest(nt_response(nt_hash or _NOBODY, challenge), response)
+    return is_right and nt_hash is not None
 
 
 def authenticator_response(nt_hash: bytes, challenge: bytes, response: bytes) -> bytes:

@@ -8,6 +8,7 @@ from radius.eap.context import EapServerContext
 
 MSK_OCTETS: Final = 64
 EXPORT_OCTETS: Final = 128  # MSK and EMSK; TLS 1.3 gives other octets for another length
+MAX_HANDSHAKE_OCTETS: Final = 32_768  # of the device's; OpenSSL would keep 128 KiB of a ClientHello without end
 _READ_OCTETS: Final = 65_536
 _TLS13_LABEL: Final = b"EXPORTER_EAP_TLS_Key_Material"  # RFC 9190 §2.3, RFC 9427 §2.1
 
@@ -15,11 +16,12 @@ _TLS13_LABEL: Final = b"EXPORTER_EAP_TLS_Key_Material"  # RFC 9190 §2.3, RFC 94
 class Tunnel:
     """The server's end of the tunnel."""
 
-    __slots__ = ("_connection", "has_failed", "is_open")
+    __slots__ = ("_connection", "_handshake_octets", "has_failed", "is_open")
 
     def __init__(self, context: EapServerContext) -> None:
         """The handshake begins with the device's first octets."""
         self._connection = context.connect()
+        self._handshake_octets = 0
         self.is_open = False
         self.has_failed = False
 
@@ -30,7 +32,11 @@ class Tunnel:
 
     def advance(self, octets: bytes) -> bytes:
         """Feed the device's octets; returns ours, an alert among them when the handshake has failed."""
-        if octets:
+        if not self.is_open:
+            self._handshake_octets += len(octets)
+            if self._handshake_octets > MAX_HANDSHAKE_OCTETS:
+                self.has_failed = True
+        if octets and not self.has_failed:
             self._connection.bio_write(octets)
         if not self.is_open and not self.has_failed:
             try:

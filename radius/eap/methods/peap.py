@@ -26,9 +26,13 @@ _RESPONSE_VALUE_OCTETS: Final = 49  # peer challenge, reserved, NT response, fla
 _RESULT_TLV: Final = bytes((0x80, 0x03, 0x00, 0x02))  # mandatory, type 3, two octets
 _RESULT_SUCCESS: Final = _RESULT_TLV + bytes((0, 1))
 _RESULT_FAILURE: Final = _RESULT_TLV + bytes((0, 2))
+_RESULT_TYPE: Final = 3
 _BINDING_TYPE: Final = 12
+_TLV_HEADER_OCTETS: Final = 4
 _BINDING_OCTETS: Final = 56
 _NONCE_OCTETS: Final = 32
+_MAC_OCTETS: Final = 20
+_SUBTYPE_AT: Final = 7  # in the TLV with its header
 _SERVER_NAME: Final = b"biebroam"
 
 
@@ -50,6 +54,7 @@ class Peap:
     def __init__(self, context: EapServerContext) -> None:
         """The tunnel is not built yet."""
         self._tunnel = Tunnel(context)
+        self._requires_binding = context.requires_crypto_binding
         self._state = _State.HANDSHAKE
         self._identifier = 0
         self._user = ""
@@ -60,7 +65,6 @@ class Peap:
         self._is_accepted = False
         self._msk = b""
         self._compound_key = b""
-        self._nonce = b""
 
     def receive(self, message: bytes) -> Step:
         """What follows from the device's next message."""
@@ -87,7 +91,7 @@ class Peap:
             case _State.RESPONSE:
                 return self._take_response(inner)
             case _State.PROVEN | _State.REFUSED:
-                return self._send_result()
+                return self._send_result(inner)
             case _:
                 return Failed(EapReason.EAP_FAILED)
 
@@ -147,7 +151,7 @@ class Peap:
         """What follows from the look-up."""
         if self._state is not _State.CHECKING:
             raise LocalProtocolError("an answer to a look-up that nobody asked for")
-        if nt_hash is None or not mschapv2.verify_nt_response(nt_hash, self._challenge, self._nt_response):
+        if not mschapv2.verify_nt_response(nt_hash, self._challenge, self._nt_response):
             self._state = _State.REFUSED
             # R=0: no second try inside this tunnel.
             text = b"E=691 R=0 C=" + os.urandom(16).hex().upper().encode() + b" V=3 M=Authentication failed"
@@ -159,8 +163,10 @@ class Peap:
         proof = mschapv2.authenticator_response(nt_hash, self._challenge, self._nt_response)
         return self._send_mschapv2(_SUCCESS, proof + b" M=Welcome")
 
-    def _send_result(self) -> Step:
+    def _send_result(self, inner: bytes) -> Step:
         accepted = self._state is _State.PROVEN
+        if accepted and inner[:2] != bytes((EapType.MSCHAPV2, _SUCCESS)):
+            return Failed(EapReason.EAP_FAILED)  # the device does not take our proof
         self._state = _State.RESULT
         tlvs = _RESULT_SUCCESS + self._bind() if accepted else _RESULT_FAILURE
         self._identifier += 1
@@ -176,20 +182,19 @@ class Peap:
         derived = _prf_plus(tunnel_key[:40], b"Inner Methods Compound Keys" + self._inner_keys, 60)
         intermediate, self._compound_key = derived[:40], derived[40:]
         self._msk = _prf_plus(intermediate, b"Session Key Generating Function\x00", 128)[:MSK_OCTETS]
-        self._nonce = os.urandom(_NONCE_OCTETS)
-        return _binding_tlv(self._compound_key, self._nonce, is_response=False)
+        return _build_binding(self._compound_key, os.urandom(_NONCE_OCTETS))
 
     def _take_result(self, data: bytes) -> Step:
         packet = parse_eap(data)
         if packet is None or packet.kind != EapType.TLV or not self._is_accepted:
             return Failed(EapReason.WRONG_CREDENTIALS if not self._is_accepted else EapReason.EAP_FAILED)
-        if _RESULT_SUCCESS not in packet.data:
+        tlvs = _parse_tlvs(packet.data)
+        if tlvs is None or tlvs.get(_RESULT_TYPE) != _RESULT_SUCCESS:
             return Failed(EapReason.EAP_FAILED)
-        binding = _find_binding(packet.data)
-        if binding is None:  # a device that does not know crypto-binding derives the plain keys
+        binding = tlvs.get(_BINDING_TYPE)
+        if binding is None and not self._requires_binding:  # a device that does not know it derives the plain keys
             return Done(self._tunnel.export_key(EapType.PEAP, _LABEL)[:MSK_OCTETS], self._user)
-        expected = _binding_tlv(self._compound_key, binding[8:40], is_response=True)
-        if not hmac.compare_digest(binding, expected):
+        if binding is None or not _verify_binding(binding, self._compound_key):
             return Failed(EapReason.EAP_FAILED)
         return Done(self._msk, self._user)
 
@@ -200,23 +205,36 @@ def _strip_header(data: bytes) -> bytes:
     return bytes((packet.kind,)) + packet.data if packet else data
 
 
-def _binding_tlv(compound_key: bytes, nonce: bytes, *, is_response: bool) -> bytes:
-    """Header, reserved and versions 0, subtype, nonce, and a MAC over it all and the method (MS-PEAP §2.2.8.1.3)."""
-    header = bytes((0, _BINDING_TYPE)) + _BINDING_OCTETS.to_bytes(2) + bytes((0, 0, 0, int(is_response)))
-    blank = header + nonce + bytes(20)
-    mac = hmac.digest(compound_key, blank + bytes((EapType.PEAP,)), "sha1")
-    return header + nonce + mac
+def _build_binding(compound_key: bytes, nonce: bytes) -> bytes:
+    """Header, reserved and versions 0, subtype 0 (request), nonce, and a MAC over it all (MS-PEAP §2.2.8.1.3)."""
+    unsigned = bytes((0, _BINDING_TYPE)) + _BINDING_OCTETS.to_bytes(2) + bytes(4) + nonce
+    return unsigned + _binding_mac(compound_key, unsigned)
 
 
-def _find_binding(data: bytes) -> bytes | None:
+def _verify_binding(binding: bytes, compound_key: bytes) -> bool:
+    """Whether it is the device's answer (subtype 1): who made it has the keys of the tunnel and of the password."""
+    if len(binding) != _TLV_HEADER_OCTETS + _BINDING_OCTETS or binding[_SUBTYPE_AT] != 1:
+        return False
+    unsigned, mac = binding[:-_MAC_OCTETS], binding[-_MAC_OCTETS:]
+    return hmac.compare_digest(mac, _binding_mac(compound_key, unsigned))
+
+
+def _binding_mac(compound_key: bytes, unsigned: bytes) -> bytes:
+    return hmac.digest(compound_key, unsigned + bytes(_MAC_OCTETS) + bytes((EapType.PEAP,)), "sha1")
+
+
+def _parse_tlvs(data: bytes) -> dict[int, bytes] | None:
+    """Each whole TLV by its type; None when they do not fill the data, or a type comes twice."""
+    found: dict[int, bytes] = {}
     at = 0
-    while at + 4 <= len(data):
-        kind = int.from_bytes(data[at : at + 2]) & 0x3FFF
-        length = int.from_bytes(data[at + 2 : at + 4])
-        if kind == _BINDING_TYPE and length == _BINDING_OCTETS and at + 4 + length <= len(data):
-            return data[at : at + 4 + length]
-        at += 4 + length
-    return None
+    while at < len(data):
+        kind = int.from_bytes(data[at : at + 2]) & 0x3FFF  # without the mandatory and the reserved bit
+        end = at + _TLV_HEADER_OCTETS + int.from_bytes(data[at + 2 : at + _TLV_HEADER_OCTETS])
+        if at + _TLV_HEADER_OCTETS > len(data) or end > len(data) or kind in found:
+            return None
+        found[kind] = data[at:end]
+        at = end
+    return found
 
 
 def _prf_plus(key: bytes, seed: bytes, octets: int) -> bytes:

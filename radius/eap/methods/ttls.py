@@ -50,6 +50,7 @@ class Ttls:
         self._user = ""
         self._challenge = b""
         self._response = b""
+        self._unsent = b""
 
     def receive(self, message: bytes) -> Step:
         """What follows from the device's next message."""
@@ -71,6 +72,7 @@ class Ttls:
             self._state = _State.CREDENTIALS
             early = self._tunnel.read()  # behind the device's Finished
             if early:
+                self._unsent = out  # it goes before whatever we say next: TLS counts its records
                 return self._take_credentials(early)
         return Send(out)
 
@@ -113,11 +115,11 @@ class Ttls:
         """What follows from the look-up."""
         self._expect_check()
         nt = self._response[26:]
-        if nt_hash is None or not mschapv2.verify_nt_response(nt_hash, self._challenge, nt):
+        if not mschapv2.verify_nt_response(nt_hash, self._challenge, nt):
             return Failed(EapReason.WRONG_CREDENTIALS)
         self._state = _State.PROVEN
         proof = self._response[:1] + mschapv2.authenticator_response(nt_hash, self._challenge, nt)
-        return Send(self._tunnel.write(build_avp(MS_CHAP2_SUCCESS, proof)))
+        return Send(self._unsent + self._tunnel.write(build_avp(MS_CHAP2_SUCCESS, proof)))
 
     def _expect_check(self) -> None:
         if self._state is not _State.CHECKING:

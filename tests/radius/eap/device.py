@@ -21,8 +21,15 @@ _RESULT_SUCCESS: Final = b"\x80\x03\x00\x02\x00\x01"
 class Device:
     """What it does at each step is its caller's choice; `go_on` is what an honest device would do."""
 
-    def __init__(self, *, is_tls13: bool = True, says_pap: bool = True, session: SSL.Session | None = None) -> None:
-        """`session` is one of an earlier conversation, to be resumed."""
+    def __init__(
+        self,
+        *,
+        is_tls13: bool = True,
+        says_pap: bool = True,
+        is_quick: bool = False,
+        session: SSL.Session | None = None,
+    ) -> None:
+        """A quick one speaks right behind its Finished; `session` is one of an earlier conversation, to be resumed."""
         self.connection = SSL.Connection(_client_context(is_tls13=is_tls13), None)
         self.connection.set_connect_state()
         if session is not None:
@@ -31,6 +38,7 @@ class Device:
         self.is_open = False
         self.heard = b""  # inside the tunnel
         self._says_pap = says_pap
+        self._is_quick = is_quick
 
     def respond(self, request: EapPacket, data: bytes) -> bytes:
         """The response of the request's type with that behind it."""
@@ -57,6 +65,8 @@ class Device:
             if not self.is_open:
                 self.connection.do_handshake()
                 self.is_open = True
+                if self._is_quick:
+                    self.connection.send(self.answer_inside(request.kind))
             self.heard = self.connection.recv(65_536)
         except SSL.Error:
             pass

@@ -12,7 +12,7 @@ from radius.eap.machine import EapSession
 from radius.eap.outcomes import Accept, Challenge, EapReason, Ignore, NtHashLookup, Outcome, PasswordCheck, Reject
 from radius.eap.packet import EapCode, EapPacket, EapType, build_eap, parse_eap
 from tests.radius.eap.device import IDENTITY, NT_HASH, PASSWORD, USER, Device
-from tests.support.certificates import make_server_certificate
+from tests.support.certificates import ServerCertificate, make_server_certificate
 
 PAP = ("ttls-pap",)
 TTLS_MSCHAPV2 = ("ttls-mschapv2",)
@@ -22,10 +22,23 @@ NAMED = build_avp(USER_NAME, USER)
 
 
 @pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> EapServerContext:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> ServerCertificate:
     """One certificate for all tests of the module."""
-    made = make_server_certificate(tmp_path_factory.mktemp("eap"), "login.test.example")
-    return EapServerContext(made.certificate.read_bytes(), made.key.read_bytes())
+    return make_server_certificate(tmp_path_factory.mktemp("eap"), "login.test.example")
+
+
+@pytest.fixture(scope="module")
+def context(certificate: ServerCertificate) -> EapServerContext:
+    """The server as it is by default."""
+    return EapServerContext(certificate.certificate.read_bytes(), certificate.key.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def bound(certificate: ServerCertificate) -> EapServerContext:
+    """A server that requires crypto-binding."""
+    return EapServerContext(
+        certificate.certificate.read_bytes(), certificate.key.read_bytes(), requires_crypto_binding=True
+    )
 
 
 class Conversation:
@@ -195,6 +208,35 @@ class TestTls:
         again = Conversation(context, methods, Device(is_tls13=False, session=session)).open()
         assert again.device.connection.master_key() != first.device.connection.master_key()
         assert not isinstance(again.say_honestly(), Accept)
+
+    @pytest.mark.parametrize("methods", [PAP, PEAP])
+    def test_hello_without_end_is_refused(self, context: EapServerContext, methods: tuple[str, ...]) -> None:
+        """A ClientHello that goes on from message to message is not kept for long, though each of them is small."""
+        conversation = Conversation(context, methods)
+        outcome = conversation.respond(b"\x00\x16\x03\x01\x40\x00\x01\x01\xff\xff" + bytes(16_380))  # 128 KiB long
+        rounds = 0
+        while isinstance(outcome, Challenge) and rounds < 3:
+            outcome = conversation.respond(b"\x00\x16\x03\x01\x40\x00" + bytes(16_384))
+            rounds += 1
+        assert rounds
+        check_refused(conversation, EapReason.EAP_FAILED)
+
+    @pytest.mark.parametrize("methods", [PAP, TTLS_MSCHAPV2])
+    def test_device_may_speak_right_behind_its_finished(
+        self, context: EapServerContext, methods: tuple[str, ...]
+    ) -> None:
+        """In TLS 1.3 its credentials may come with its Finished; both sides go on in step (RFC 8446 §4.4.4)."""
+        device = Device(says_pap=methods == PAP, is_quick=True)
+        conversation = Conversation(context, methods, device)
+        while isinstance(conversation.outcome, Challenge):
+            conversation.respond(device.go_on(conversation.request))
+        if isinstance(conversation.outcome, PasswordCheck):
+            assert isinstance(conversation.session.answer_password(True), Accept)
+            return
+        assert conversation.outcome == NtHashLookup(USER.decode())
+        conversation.outcome = conversation.session.answer_nt_hash(NT_HASH)
+        assert b"S=" in conversation.hear()
+        assert isinstance(conversation.respond(b"\x00"), Accept)
 
     @pytest.mark.parametrize("methods", [PAP, PEAP])
     def test_closed_tunnel_is_the_end(self, context: EapServerContext, methods: tuple[str, ...]) -> None:
@@ -399,6 +441,33 @@ class TestInsidePeap:
         identifier = conversation.hear()[1:2]
         conversation.say(b"\x02" + identifier + b"\x00\x0b\x21\x80\x03\x00\x02\x00\x01")
         check_refused(conversation, EapReason.WRONG_CREDENTIALS)
+
+    def test_device_that_does_not_take_the_proof_is_refused(self, context: EapServerContext) -> None:
+        """Only who has seen our proof and says so is let in."""
+        conversation = self._asked(context)
+        conversation.say_honestly()
+        conversation.outcome = conversation.session.answer_nt_hash(NT_HASH)
+        conversation.hear()
+        conversation.say(b"\x1a\x04")
+        check_refused(conversation, EapReason.EAP_FAILED)
+
+    @pytest.mark.parametrize("chosen", ["context", "bound"])
+    def test_device_without_crypto_binding_is_judged_by_policy(
+        self, request: pytest.FixtureRequest, chosen: str
+    ) -> None:
+        """It is let in by default, since many devices do not know it, and refused where binding is required."""
+        context: EapServerContext = request.getfixturevalue(chosen)
+        conversation = self._asked(context)
+        conversation.say_honestly()
+        conversation.outcome = conversation.session.answer_nt_hash(NT_HASH)
+        conversation.hear()
+        conversation.say_honestly()
+        conversation.hear()
+        conversation.say_honestly()
+        if context.requires_crypto_binding:
+            check_refused(conversation, EapReason.EAP_FAILED)
+        else:
+            assert isinstance(conversation.outcome, Accept)
 
     def _asked(self, context: EapServerContext) -> Conversation:
         """The server has sent its challenge."""

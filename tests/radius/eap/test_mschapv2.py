@@ -29,6 +29,7 @@ class TestVectors:
         assert mschapv2.nt_response(NT_HASH, challenge) == RESPONSE
         assert mschapv2.verify_nt_response(NT_HASH, challenge, RESPONSE)
         assert not mschapv2.verify_nt_response(NT_HASH, challenge, RESPONSE[:-1] + b"\x00")
+        assert not mschapv2.verify_nt_response(None, challenge, mschapv2.nt_response(bytes(16), challenge))
         proof = mschapv2.authenticator_response(NT_HASH, challenge, RESPONSE)
         assert proof == b"S=407A5589115FD0D6209F510FE9C04566932CDA56"
 

@@ -90,6 +90,22 @@ class TestFragments:
         with pytest.raises(FragmentError):
             Fragments(1024).receive(data)
 
+    @pytest.mark.parametrize("pieces", [[b"\x80\0\0\0\x09data"], [b"\xc0\0\0\0\x08data", b"\x80\0\0\0\x09data"]])
+    def test_length_that_lies_is_refused(self, pieces: list[bytes]) -> None:
+        """A message is as long as was announced, and each piece announces the same (RFC 5216 §3.1)."""
+        fragments = Fragments(1024)
+        for piece in pieces[:-1]:
+            assert fragments.receive(piece) is None
+        with pytest.raises(FragmentError):
+            fragments.receive(pieces[-1])
+
+    def test_length_may_stand_in_each_piece(self) -> None:
+        """Some send it with the first piece only, some with all, some with a message that is whole."""
+        fragments = Fragments(1024)
+        assert fragments.receive(b"\xc0\0\0\0\x08data") is None
+        assert fragments.receive(b"\x80\0\0\0\x08data") == b"datadata"
+        assert fragments.receive(b"\x80\0\0\0\x04data") == b"data"
+
     def test_data_in_place_of_an_acknowledgement_is_refused(self) -> None:
         """EAP is lock-step: who is being sent pieces has nothing to say."""
         fragments = Fragments(100)
