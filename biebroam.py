@@ -176,19 +176,18 @@ def find_probe_target(settings: "Settings", registry: "Registry") -> "ProbeTarge
 def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone: bool) -> "Role":
     """A role with the sockets that it needs; `is_alone`: it was not started by `serve`."""
     kind, _, number = name.partition("-")
+    directory = settings.directory
     if kind == "api":
         return build_api(settings, sockets["api"][0], runs_workers=not is_alone)
     if kind == "recorder":
         from federation.services.recorder import Recorder, RecorderSettings
 
-        wanted = RecorderSettings.parse(*settings.recording)
-        return Recorder(open_registry(settings), settings.directory.run, wanted)
+        return Recorder(open_registry(settings), directory.run, RecorderSettings.parse(*settings.recording))
     from federation.services.feed import SnapshotFeed, SnapshotRole, compile_for_home, compile_for_proxy, hosted_secret
     from federation.snapshot import HomeSnapshot, Snapshot
     from federation.statistics.outlet import Outlet
     from federation.trust.keystore import load_sealer
 
-    directory = settings.directory
     sealer = load_sealer(directory.node_key)
     common: dict[str, Any] = {  # Any: keyword arguments of one constructor
         "name": name,
@@ -218,6 +217,7 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
         alias_key=sealer.derive(b"chargeable-user-identity"),
         loopback_secret=hosted_secret(sealer),
         serves_access_points=is_alone,
+        requires_crypto_binding=settings.require_crypto_binding,
     )
     home_feed = SnapshotFeed(
         HomeSnapshot,

@@ -56,6 +56,7 @@ class Settings:
     fticks: str = ""  # where F-Ticks go: "file:PATH", "syslog" or "syslog:HOST:PORT"; empty: none are written
     fticks_prefix: str = ""  # empty: F-TICKS/<name of the federation>/1.0
     fticks_station: str = "vendor-key-hashed"  # how devices' addresses are written in them
+    require_crypto_binding: bool = False  # of devices that sign in with PEAP; not all of them know it
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat | None = None  # None: console on a terminal, else JSON
 

@@ -82,18 +82,21 @@ class HomeService:
         alias_key: bytes,
         loopback_secret: SharedSecret | None = None,
         serves_access_points: bool = False,
+        requires_crypto_binding: bool = False,
         checks: Checks | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """`stores` by kind ("local").
 
         `loopback_secret` lets proxies of this machine ask; with `serves_access_points` those of the snapshot may too.
+        `requires_crypto_binding` refuses devices that do not know it in PEAP.
         """
         self._sockets = sockets
         self._stores = stores
         self._alias_key = alias_key
         self._loopback_secret = loopback_secret
         self._serves_access_points = serves_access_points
+        self._requires_crypto_binding = requires_crypto_binding
         self._checks = checks or Checks()
         self._jitter = jitter
         self._snapshot: HomeSnapshot | None = None
@@ -139,7 +142,11 @@ class HomeService:
         earlier = self._snapshot
         if self._context is None or earlier is None or earlier.credentials != snapshot.credentials:
             credentials = snapshot.credentials
-            self._context = EapServerContext(credentials.certificate_chain_pem, credentials.private_key_pem)
+            self._context = EapServerContext(
+                credentials.certificate_chain_pem,
+                credentials.private_key_pem,
+                requires_crypto_binding=self._requires_crypto_binding,
+            )
         self._peers = Peers(snapshot.clients if self._serves_access_points else (), self._loopback_secret)
         self._snapshot = snapshot
 

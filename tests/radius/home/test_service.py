@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from Crypto.Hash import MD4
 
 from federation.reasons import RefusalReason
 from federation.snapshot import (
@@ -46,6 +47,7 @@ class Store:
 
     passwords: dict[str, bytes] = field(default_factory=lambda: {"anna": b"Strandlezer-1"})
     checks: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    nt_hashes: dict[str, bytes] = field(default_factory=dict[str, bytes])
     go: threading.Event = field(default_factory=threading.Event)
 
     def check_password(self, realm: str, user: str, password: bytes) -> RefusalReason | None:
@@ -56,7 +58,7 @@ class Store:
         return None if self.passwords[user] == password else RefusalReason.WRONG_CREDENTIALS
 
     def find_nt_hash(self, realm: str, user: str) -> bytes | RefusalReason:
-        return RefusalReason.METHOD_NOT_OFFERED
+        return self.nt_hashes.get(user, RefusalReason.METHOD_NOT_OFFERED)
 
 
 @dataclass
@@ -119,7 +121,11 @@ async def start(tmp_path: Path) -> AsyncGenerator[Start]:
     homes: list[Home] = []
 
     async def started(
-        *, methods: tuple[EapMethod, ...] = (EapMethod.TTLS_PAP,), checks: Checks | None = None, waits: bool = False
+        *,
+        methods: tuple[EapMethod, ...] = (EapMethod.TTLS_PAP,),
+        checks: Checks | None = None,
+        waits: bool = False,
+        requires_crypto_binding: bool = False,
     ) -> Home:
         certificate = make_server_certificate(tmp_path, SERVER_NAME)
         udp = bind_udp("127.0.0.1", 0)
@@ -127,7 +133,13 @@ async def start(tmp_path: Path) -> AsyncGenerator[Start]:
         if not waits:
             store.go.set()
         service = HomeService(
-            [udp], {"local": store}, alias_key=b"k" * 32, serves_access_points=True, checks=checks, jitter=lambda: 0.5
+            [udp],
+            {"local": store},
+            alias_key=b"k" * 32,
+            serves_access_points=True,
+            requires_crypto_binding=requires_crypto_binding,
+            checks=checks,
+            jitter=lambda: 0.5,
         )
         service.swap(snapshot(certificate, methods))
         service.start()
@@ -190,6 +202,27 @@ class TestLogin:
         )
         assert result.is_complete, result.output[-2000:]
         assert "anna" not in "".join(line for line in result.output.splitlines() if "Attribute 1 (User-Name)" in line)
+
+    @pytest.mark.parametrize("tls", ["1.2", "1.3"])
+    async def test_eapol_test_is_let_in_where_crypto_binding_is_required(
+        self, start: Start, tmp_path: Path, tls: str
+    ) -> None:
+        """wpa_supplicant's code, as on Linux and Android, answers crypto-binding as it comes (MS-PEAP §3.1.5.5)."""
+        home = await start(methods=(EapMethod.PEAP_MSCHAPV2,), requires_crypto_binding=True)
+        home.store.nt_hashes["anna"] = MD4.new("Strandlezer-1".encode("utf-16-le")).digest()
+        result = await asyncio.to_thread(
+            log_in_with_eapol,
+            tmp_path,
+            port=home.port,
+            secret=SECRET.decode(),
+            user="anna@west.example",
+            password="Strandlezer-1",
+            ca=home.certificate.ca,
+            server_name=SERVER_NAME,
+            method="peap-mschapv2",
+            tls=tls,
+        )
+        assert result.is_complete, result.output[-2000:]
 
     @pytest.mark.parametrize(
         ("user", "password", "reason"),
