@@ -38,6 +38,7 @@ from radius.home.clients import Peer, Peers
 from radius.home.conversations import MAX_ROUNDS, Conversation, Conversations
 from radius.home.names import find_hosted, find_patron
 from radius.home.ports import PatronStore
+from radius.transport.faults import Faults
 from radius.transport.udp import Address, make_reader
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
 from radius.wire.authenticators import decide_request_authenticity
@@ -110,6 +111,7 @@ class HomeService:
         self._refusals: Counter[str] = Counter()
         self._answers: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
+        self._faults = Faults(_log)
         self._quiet_until: dict[tuple[str, str], float] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -189,8 +191,8 @@ class HomeService:
         """Take one datagram; whatever is in it, nothing leaves this function as an exception."""
         try:
             reason = self._take(listener, datagram, address, now)
-        except Exception:  # noqa: BLE001 - the top of the packet path; logged and counted
-            _log.exception("packet_failed")
+        except Exception as error:  # noqa: BLE001 - the top of the packet path; logged and counted
+            self._faults.tell("packet_failed", error, now)
             reason = DropReason.INTERNAL_ERROR
         if reason is not None:
             self._drop(reason, str(address[0]))
@@ -289,8 +291,8 @@ class HomeService:
     def _continue(self, request: _Request, conversation: Conversation[EapSession], step: Callable[[], Outcome]) -> None:
         try:
             outcome = step()
-        except Exception:  # noqa: BLE001 - one bad conversation is refused and logged, and ends nothing else
-            _log.exception("conversation_failed", extra={"realm": conversation.realm})
+        except Exception as error:  # noqa: BLE001 - one bad conversation is refused and logged, and ends nothing else
+            self._faults.tell("conversation_failed", error, monotonic(), realm=conversation.realm)
             self._refuse(request, RefusalReason.EAP_FAILED, conversation)
             return
         match outcome:
@@ -304,8 +306,9 @@ class HomeService:
             case Accept(eap=eap, msk=msk):
                 self._accept(request, conversation, eap, msk)
             case Reject(eap=eap, reason=reason):
-                if conversation.session.error is not None:  # it broke where nothing should; the device gets a no
-                    _log.error("conversation_failed", exc_info=conversation.session.error)
+                error = conversation.session.error
+                if error is not None:  # it broke where nothing should; the device gets a no
+                    self._faults.tell("conversation_failed", error, monotonic(), realm=conversation.realm)
                 self._refuse(request, RefusalReason(reason), conversation, eap)
             case Ignore():
                 if not conversation.rounds:

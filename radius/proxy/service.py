@@ -21,6 +21,7 @@ from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Address, Flow
 from radius.proxy.upstreams import Upstream, is_address
+from radius.transport.faults import Faults
 from radius.transport.udp import connect_udp, make_flow_reader, make_reader
 
 DRAIN_SECONDS: Final = 5.0
@@ -62,6 +63,7 @@ class ProxyService:
         )
         self._listeners = [_Listener(each, is_accounting=False) for each in sockets.authentication]
         self._listeners += [_Listener(each, is_accounting=True) for each in sockets.accounting]
+        self._faults = Faults(_log)
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._resolving: asyncio.Task[None] | None = None
@@ -128,9 +130,9 @@ class ProxyService:
         def guarded() -> None:
             try:
                 work()
-            except Exception:  # noqa: BLE001 - the top of the loop's callbacks
+            except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
                 self.notices.drops[DropReason.INTERNAL_ERROR] += 1
-                _log.exception("internal_error")
+                self._faults.tell("internal_error", error, monotonic())
             timer = self._timer
             if timer is None or timer.when() > monotonic() + ARM_SLACK_SECONDS:
                 self._arm()

@@ -237,9 +237,11 @@ class TestFaults:
         loopback.service.swap(loopback.snapshot())
         with monkeypatch.context() as broken:
             broken.setattr(loopback.service.notices, "requests", BrokenCounter())
-            loopback.client.send(access_request())
-            await loopback.until(lambda: loopback.service.notices.drops[DropReason.INTERNAL_ERROR] > 0)
-        assert any(record.message == "internal_error" for record in caplog.records)
+            for identifier in range(5):
+                loopback.client.send(access_request(identifier=identifier))
+            await loopback.until(lambda: loopback.service.notices.drops[DropReason.INTERNAL_ERROR] >= 1)
+        (told,) = (record for record in caplog.records if record.message == "internal_error")
+        assert told.exc_info
         assert (await loopback.ask(access_request()))[0] == Code.ACCESS_ACCEPT
 
     async def test_drop_is_told_in_the_log_with_peer_and_reason(
