@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from federation.reasons import RefusalReason
@@ -61,8 +63,8 @@ class Checks:
             self.timeouts += 1
             work.clear()  # the password goes now, and the thread will find nothing to do
             return RefusalReason.STORE_TIMEOUT
-        except Exception:  # noqa: BLE001 - whatever a store fails with, the answer is no, and the log has it
-            _log.exception("identity_check_failed")
+        except Exception as error:  # noqa: BLE001 - whatever a store fails with, the answer is no, and the log has it
+            _log.error("identity_check_failed", extra={"error": _describe(error)})
             return RefusalReason.STORE_UNAVAILABLE
 
     def close(self) -> None:
@@ -78,6 +80,14 @@ class Checks:
             answer.set_exception(error)
         else:
             answer.set_result(cast("Answer", said))  # without an error it is what the check returned
+
+
+def _describe(error: Exception) -> str:
+    """What kind of failure and where; not its text, which may name the patron or show the password."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    meaning = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    return f"{type(error).__qualname__}{meaning}{place}"
 
 
 def _run_in_thread(

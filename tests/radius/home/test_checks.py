@@ -1,6 +1,8 @@
 import asyncio
 import threading
 
+import pytest
+
 from federation.reasons import RefusalReason
 from radius.home.checks import Checks
 from tests.support.processes import wait_until
@@ -68,3 +70,21 @@ class TestChecks:
         checks = Checks()
         assert await checks.run(fail) is RefusalReason.STORE_UNAVAILABLE
         checks.close()
+
+    async def test_failure_is_told_without_its_text(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The log has the kind of failure, its place and the system's own words; never what a store says of whom."""
+
+        def fail(error: Exception) -> None:
+            raise error
+
+        checks = Checks()
+        await checks.run(lambda: fail(ValueError("no such patron: zilverreiger")))
+        await checks.run(lambda: fail(ConnectionRefusedError(111, "Connection refused", "zilverreiger")))
+        checks.close()
+        errors = [record.__dict__["error"] for record in caplog.records]
+        assert [error.partition(" at test_checks.py:")[0] for error in errors] == [
+            "ValueError",
+            "ConnectionRefusedError (Connection refused)",
+        ]
+        assert "zilverreiger" not in caplog.text
+        assert not any(record.exc_info for record in caplog.records)
