@@ -33,6 +33,11 @@ def strip_domain(user: bytes) -> bytes:
     return user.rpartition(b"\\")[2]
 
 
+def hash_password(password: str) -> bytes:
+    """Return the NT hash of a password, which is as good as the password itself (RFC 2759 §8.3)."""
+    return MD4.new(password.encode("utf-16-le", "surrogatepass")).digest()  # noqa: S303 - as the RFC has it
+
+
 def nt_response(nt_hash: bytes, challenge: bytes) -> bytes:
     """Return the challenge encrypted under the three parts of the hash (RFC 2759 §8.5)."""
     padded = nt_hash.ljust(21, b"\x00")

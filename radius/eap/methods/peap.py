@@ -5,13 +5,20 @@ without its header, but the result TLVs, which have it. A refusal goes through t
 cut off before it would think that the server broke.
 """
 
-import hashlib
-import hmac
 import os
 from enum import Enum
 from typing import Final
 
 from radius.eap import mschapv2
+from radius.eap.binding import (
+    BINDING_TYPE,
+    NONCE_OCTETS,
+    RESULT_FAILURE,
+    RESULT_SUCCESS,
+    RESULT_TYPE,
+    BoundKeys,
+    parse_tlvs,
+)
 from radius.eap.context import EapServerContext
 from radius.eap.methods.steps import Done, Failed, Send, Step
 from radius.eap.methods.ttls import MAX_USER_OCTETS
@@ -23,16 +30,6 @@ from radius.errors import LocalProtocolError
 _LABEL: Final = b"client EAP encryption"  # RFC 5216 §2.3
 _CHALLENGE, _RESPONSE, _SUCCESS, _FAILURE = 1, 2, 3, 4  # op codes of EAP-MSCHAPv2
 _RESPONSE_VALUE_OCTETS: Final = 49  # peer challenge, reserved, NT response, flags
-_RESULT_TLV: Final = bytes((0x80, 0x03, 0x00, 0x02))  # mandatory, type 3, two octets
-_RESULT_SUCCESS: Final = _RESULT_TLV + bytes((0, 1))
-_RESULT_FAILURE: Final = _RESULT_TLV + bytes((0, 2))
-_RESULT_TYPE: Final = 3
-_BINDING_TYPE: Final = 12
-_TLV_HEADER_OCTETS: Final = 4
-_BINDING_OCTETS: Final = 56
-_NONCE_OCTETS: Final = 32
-_MAC_OCTETS: Final = 20
-_SUBTYPE_AT: Final = 7  # in the TLV with its header
 _SERVER_NAME: Final = b"biebroam"
 
 
@@ -63,8 +60,7 @@ class Peap:
         self._nt_response = b""
         self._inner_keys = b""
         self._is_accepted = False
-        self._msk = b""
-        self._compound_key = b""
+        self._bound: BoundKeys | None = None
 
     def receive(self, message: bytes) -> Step:
         """What follows from the device's next message."""
@@ -168,80 +164,32 @@ class Peap:
         if accepted and inner[:2] != bytes((EapType.MSCHAPV2, _SUCCESS)):
             return Failed(EapReason.EAP_FAILED)  # the device does not take our proof
         self._state = _State.RESULT
-        tlvs = _RESULT_SUCCESS + self._bind() if accepted else _RESULT_FAILURE
+        tlvs = RESULT_SUCCESS + self._bind() if accepted else RESULT_FAILURE
         self._identifier += 1
         packet = build_eap(EapCode.REQUEST, self._identifier, EapType.TLV, tlvs)
         return Send(self._tunnel.write(packet))
 
     def _bind(self) -> bytes:
-        """The crypto-binding TLV (MS-PEAP §3.1.5.5): who sits in the tunnel is who proved the password.
-
-        The keys of the session follow from both, if the device answers it; so a stranger's tunnel gives wrong keys.
-        """
-        tunnel_key = self._tunnel.export_key(EapType.PEAP, _LABEL)
-        derived = _prf_plus(tunnel_key[:40], b"Inner Methods Compound Keys" + self._inner_keys, 60)
-        intermediate, self._compound_key = derived[:40], derived[40:]
-        self._msk = _prf_plus(intermediate, b"Session Key Generating Function\x00", 128)[:MSK_OCTETS]
-        return _build_binding(self._compound_key, os.urandom(_NONCE_OCTETS))
+        """The keys of the session follow from tunnel and password, if the device answers; a stranger's do not match."""
+        self._bound = BoundKeys.derive(self._tunnel.export_key(EapType.PEAP, _LABEL), self._inner_keys)
+        return self._bound.build(os.urandom(NONCE_OCTETS))
 
     def _take_result(self, data: bytes) -> Step:
         packet = parse_eap(data)
         if packet is None or packet.kind != EapType.TLV or not self._is_accepted:
             return Failed(EapReason.WRONG_CREDENTIALS if not self._is_accepted else EapReason.EAP_FAILED)
-        tlvs = _parse_tlvs(packet.data)
-        if tlvs is None or tlvs.get(_RESULT_TYPE) != _RESULT_SUCCESS:
+        tlvs = parse_tlvs(packet.data)
+        if tlvs is None or tlvs.get(RESULT_TYPE) != RESULT_SUCCESS:
             return Failed(EapReason.EAP_FAILED)
-        binding = tlvs.get(_BINDING_TYPE)
+        binding = tlvs.get(BINDING_TYPE)
         if binding is None and not self._requires_binding:  # a device that does not know it derives the plain keys
             return Done(self._tunnel.export_key(EapType.PEAP, _LABEL)[:MSK_OCTETS], self._user)
-        if binding is None or not _verify_binding(binding, self._compound_key):
+        if binding is None or self._bound is None or not self._bound.verify(binding, is_response=True):
             return Failed(EapReason.EAP_FAILED)
-        return Done(self._msk, self._user)
+        return Done(self._bound.msk, self._user)
 
 
 def _strip_header(data: bytes) -> bytes:
     """Return what follows the EAP header, whether the device sent one or not."""
     packet = parse_eap(data) if data[:1] == bytes((EapCode.RESPONSE,)) else None
     return bytes((packet.kind,)) + packet.data if packet else data
-
-
-def _build_binding(compound_key: bytes, nonce: bytes) -> bytes:
-    """Header, reserved and versions 0, subtype 0 (request), nonce, and a MAC over it all (MS-PEAP §2.2.8.1.3)."""
-    unsigned = bytes((0, _BINDING_TYPE)) + _BINDING_OCTETS.to_bytes(2) + bytes(4) + nonce
-    return unsigned + _binding_mac(compound_key, unsigned)
-
-
-def _verify_binding(binding: bytes, compound_key: bytes) -> bool:
-    """Whether it is the device's answer (subtype 1): who made it has the keys of the tunnel and of the password."""
-    if len(binding) != _TLV_HEADER_OCTETS + _BINDING_OCTETS or binding[_SUBTYPE_AT] != 1:
-        return False
-    unsigned, mac = binding[:-_MAC_OCTETS], binding[-_MAC_OCTETS:]
-    return hmac.compare_digest(mac, _binding_mac(compound_key, unsigned))
-
-
-def _binding_mac(compound_key: bytes, unsigned: bytes) -> bytes:
-    return hmac.digest(compound_key, unsigned + bytes(_MAC_OCTETS) + bytes((EapType.PEAP,)), "sha1")
-
-
-def _parse_tlvs(data: bytes) -> dict[int, bytes] | None:
-    """Each whole TLV by its type; None when they do not fill the data, or a type comes twice."""
-    found: dict[int, bytes] = {}
-    at = 0
-    while at < len(data):
-        kind = int.from_bytes(data[at : at + 2]) & 0x3FFF  # without the mandatory and the reserved bit
-        end = at + _TLV_HEADER_OCTETS + int.from_bytes(data[at + 2 : at + _TLV_HEADER_OCTETS])
-        if at + _TLV_HEADER_OCTETS > len(data) or end > len(data) or kind in found:
-            return None
-        found[kind] = data[at:end]
-        at = end
-    return found
-
-
-def _prf_plus(key: bytes, seed: bytes, octets: int) -> bytes:
-    """MS-PEAP §3.1.5.5.2.2: T1 | T2 | …, each the HMAC of the one before, the seed, a counter and two zeros."""
-    out, block, number = b"", b"", 0
-    while len(out) < octets:
-        number += 1
-        block = hmac.new(key, block + seed + bytes((number, 0, 0)), hashlib.sha1).digest()
-        out += block
-    return out[:octets]
