@@ -7,6 +7,7 @@ import pytest
 
 from federation.reasons import RefusalReason
 from radius.errors import DropReason
+from radius.supplicant.failure import FailedStep
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("[A-Z]*.md"))]
@@ -21,6 +22,13 @@ class TestReasons:
     def test_the_two_sets_share_no_code(self) -> None:
         """A code says by itself whether the client got an answer."""
         assert not set(RefusalReason) & {str(reason) for reason in DropReason}
+
+
+class TestSteps:
+    def test_every_step_of_a_probe_is_documented(self) -> None:
+        """docs/command-line.md says of each step at which a login can fail what it means."""
+        rows = re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs" / "command-line.md").read_text(), re.MULTILINE)
+        assert set(FailedStep) <= set(rows)
 
 
 class TestLinks:

@@ -99,7 +99,12 @@ def register_diagnosis(
             ca_pem=anchors,
             server_name=expected_name,
         )
-        result = asyncio.run(log_in(request))
+        try:
+            result = asyncio.run(log_in(request))
+        except ValueError as error:
+            fail(str(error), 2)
+        except OSError as error:
+            fail(f"there is no way to {host}: {error.strerror}")
         if as_json:
             print_json(result.as_json())
         else:

@@ -8,6 +8,7 @@ from api.schemas.common import Schema
 from federation.reasons import RefusalReason
 from federation.services.explain import Explanation
 from radius.supplicant.client import LoginResult, Outcome
+from radius.supplicant.failure import FailedStep
 
 UserName = Annotated[str, Field(min_length=1, max_length=253, description="user@realm, as the device sends it")]
 
@@ -77,7 +78,7 @@ class ProbeRequest(Schema):
 
     user: Annotated[str, Field(min_length=3, max_length=253, pattern=r"^[^@]+@[^@]+$")]
     password: Annotated[SecretStr, Field(min_length=1, max_length=1024)]
-    method: Literal["ttls-pap"] = "ttls-pap"
+    method: Literal["ttls-pap", "ttls-mschapv2", "peap-mschapv2"] = "ttls-pap"
     outer_identity: Annotated[str, Field(max_length=253, description="Left out: anonymous@ the realm of the user")] = ""
     server: Annotated[ProbeServer | None, Field(description="Left out: this node's proxy; an operator's to name")] = (
         None
@@ -108,6 +109,7 @@ class ProbeView(Schema):
     is_accepted: Annotated[bool, Field(description="Accepted, with keys that match")]
     outcome: Outcome
     reason: str
+    failed_step: Annotated[FailedStep | None, Field(description="Those before it succeeded; null: none failed")]
     seconds: float
     keys_match: bool
     server: Annotated[ProbeServerSeen | None, Field(description="null: the tunnel was never built")]

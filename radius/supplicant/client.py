@@ -8,8 +8,12 @@ from enum import StrEnum
 from time import monotonic
 from typing import Final
 
+from radius.eap.packet import EapCode, EapType
+from radius.eap.tunnel import MSK_OCTETS
 from radius.errors import DropReason
-from radius.supplicant.ttls import MSK_OCTETS, EapCode, EapType, ServerSeen, TtlsDevice, TunnelError
+from radius.supplicant.device import METHODS, Device
+from radius.supplicant.failure import DeviceError, FailedStep
+from radius.supplicant.tunnel import ServerSeen
 from radius.transport.udp import connect_udp
 from radius.wire.attributes import concatenate, find, find_vendor
 from radius.wire.authenticators import KeyedSecret, decide_response_authenticity, sign_request
@@ -72,6 +76,7 @@ class LoginResult:
     keys_match: bool  # the access point has the keys that the device has
     server: ServerSeen | None  # None: the tunnel was never built
     error_cause: int | None = None  # of an Access-Reject (RFC 5176 §3.6)
+    failed_step: FailedStep | None = None  # None: it was accepted, with keys that match
 
     @property
     def is_accepted(self) -> bool:
@@ -84,7 +89,7 @@ class LoginResult:
         took = f"{self.seconds * 1000:.0f} ms"
         if self.is_accepted and self.server is not None:
             return f"accepted in {took}: keys match, {self.server.tls_version}, server {', '.join(self.server.names)}"
-        return f"{self.outcome} after {took}: {self.reason}"
+        return f"{self.outcome} after {took}, at {self.failed_step}: {self.reason}"
 
     def as_json(self) -> dict[str, object]:
         """The same as plain values."""
@@ -102,8 +107,8 @@ async def log_in(request: LoginRequest) -> LoginResult:
         ValueError: the method is none that this device speaks.
         OSError: there is no way to the server.
     """
-    if request.method != "ttls-pap":
-        raise ValueError(f"this device speaks ttls-pap, not {request.method}")
+    if request.method not in METHODS:
+        raise ValueError(f"this device speaks {', '.join(METHODS)}, not {request.method}")
     udp = connect_udp(request.host, request.port, source=request.source)
     try:
         return await _Login(request, udp).run()
@@ -122,17 +127,18 @@ class _Login:
         self._started = monotonic()
         self._state = b""
         self._identifier = os.urandom(1)[0]
-        self._device: TtlsDevice | None = None
+        self._device: Device | None = None
 
     async def run(self) -> LoginResult:
         request = self._request
         try:
-            self._device = TtlsDevice(
+            self._device = Device(
                 outer_identity=self._outer,
                 user=request.user,
                 password=request.password,
                 ca_pem=request.ca_pem,
                 server_name=request.server_name,
+                method=request.method,
             )
             # The access point asks the device for its identity itself and begins with the answer (RFC 3579 §2.1).
             eap = self._device.answer(bytes((EapCode.REQUEST, 0, 0, 5, EapType.IDENTITY)))
@@ -146,11 +152,12 @@ class _Login:
                 self._state = find(packet, AttributeType.STATE) or b""
                 eap = self._device.answer(concatenate(packet, AttributeType.EAP_MESSAGE))
                 text = self._describe_round()
-        except TunnelError as error:
-            return self._end(Outcome.ABORTED, str(error))
+        except DeviceError as error:
+            return self._end(Outcome.ABORTED, str(error), failed_step=error.step)
         except _NoAnswer:
-            return self._end(Outcome.TIMEOUT, f"no answer from {request.host}:{request.port}")
-        return self._end(Outcome.ABORTED, f"no end after {MAX_ROUNDS} rounds")
+            text = f"no answer from {request.host}:{request.port}"
+            return self._end(Outcome.TIMEOUT, text, failed_step=FailedStep.REACH)
+        return self._end(Outcome.ABORTED, f"no end after {MAX_ROUNDS} rounds", failed_step=FailedStep.PROTOCOL)
 
     def _describe_round(self) -> str:
         device = self._device
@@ -214,8 +221,12 @@ class _Login:
         msk = self._device.msk if self._device else b""
         receive = self._key(packet, MicrosoftAttribute.MPPE_RECV_KEY, authenticator)
         send = self._key(packet, MicrosoftAttribute.MPPE_SEND_KEY, authenticator)
-        keys_match = len(msk) == MSK_OCTETS and (receive, send) == (msk[:32], msk[32:])
-        return self._end(Outcome.ACCEPTED, "" if keys_match else "the keys do not match", keys_match=keys_match)
+        if not msk:
+            text = "accepted before the server proved itself inside the tunnel"
+            return self._end(Outcome.ACCEPTED, text, failed_step=FailedStep.SERVER_PROOF)
+        if len(msk) != MSK_OCTETS or (receive, send) != (msk[:32], msk[32:]):
+            return self._end(Outcome.ACCEPTED, "the keys do not match", failed_step=FailedStep.KEYS)
+        return self._end(Outcome.ACCEPTED, "", keys_match=True)
 
     def _key(self, packet: Packet, vendor_type: int, authenticator: bytes) -> bytes | None:
         hidden = find_vendor(packet, VendorId.MICROSOFT, vendor_type)
@@ -228,14 +239,36 @@ class _Login:
         if cause is not None:
             name = ErrorCause(cause).name if cause in frozenset(ErrorCause) else str(cause)
             reason += f", Error-Cause {name.replace('_', ' ').lower()}"
-        return self._end(Outcome.REJECTED, reason, error_cause=cause)
+        return self._end(Outcome.REJECTED, reason, error_cause=cause, failed_step=self._find_refuser(cause))
+
+    def _find_refuser(self, cause: int | None) -> FailedStep:
+        """At which step the Access-Reject came; only proxies say an Error-Cause."""
+        device = self._device
+        if device is not None and device.server is not None:
+            return FailedStep.CREDENTIALS
+        if device is not None and device.has_begun:
+            return FailedStep.TLS
+        return FailedStep.METHOD if cause is None and self._state else FailedStep.ROUTE
 
     def _end(
-        self, outcome: Outcome, reason: str, *, keys_match: bool = False, error_cause: int | None = None
+        self,
+        outcome: Outcome,
+        reason: str,
+        *,
+        keys_match: bool = False,
+        error_cause: int | None = None,
+        failed_step: FailedStep | None = None,
     ) -> LoginResult:
-        server = self._device.server if self._device else None
-        seconds = monotonic() - self._started
-        return LoginResult(outcome, reason, tuple(self._steps), seconds, keys_match, server, error_cause)
+        return LoginResult(
+            outcome,
+            reason,
+            tuple(self._steps),
+            monotonic() - self._started,
+            keys_match,
+            self._device.server if self._device else None,
+            error_cause,
+            failed_step,
+        )
 
 
 def _name_of(code: int) -> str:

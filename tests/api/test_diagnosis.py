@@ -54,8 +54,18 @@ class TestProbe:
         answer = operator.post("/v1/probes", json={**PROBE, "server": server})
         assert answer.status_code == 200
         assert (answer.json()["outcome"], answer.json()["is_accepted"]) == ("timeout", False)
+        assert answer.json()["failed_step"] == "reach"
         assert answer.json()["steps"]
         assert PROBE["password"] not in answer.text
+
+    def test_method_is_one_that_the_device_speaks(self, operator: TestClient) -> None:
+        """Each method of the home server can be tried; another is refused at its place."""
+        server = {"host": "127.0.0.1", "port": free_port(), "secret": "x"}
+        trust = {"ca_pem": "no certificate", "server_name": "login.example.org"}
+        for method in ("ttls-mschapv2", "peap-mschapv2"):
+            body = {**PROBE, "server": server, "trust": trust, "method": method}
+            assert operator.post("/v1/probes", json=body).json()["failed_step"] == "trust"
+        assert operator.post("/v1/probes", json={**PROBE, "method": "tls"}).status_code == 422
 
     def test_goes_through_this_nodes_proxy(self, federation: LibraryFederation) -> None:
         """Without a server the node's own proxy is asked; a library's token may do that."""

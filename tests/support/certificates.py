@@ -19,21 +19,31 @@ class ServerCertificate:
     key: Path
 
 
-def make_server_certificate(folder: Path, server_name: str) -> ServerCertificate:
-    """An authority and a server certificate with `server_name` as its subjectAltName, valid for a day."""
+def make_server_certificate(
+    folder: Path,
+    server_name: str,
+    *,
+    lifetime: dt.timedelta = dt.timedelta(days=1),
+    purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+) -> ServerCertificate:
+    """An authority and a server certificate with `server_name` as its subjectAltName, valid since an hour.
+
+    A `lifetime` of less than nothing makes one that has expired.
+    """
     now = dt.datetime.now(dt.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Authority of {server_name}")])
 
     def builder(subject: x509.Name, public_key: ec.EllipticCurvePublicKey, *, is_ca: bool) -> x509.CertificateBuilder:
+        end = now + (dt.timedelta(days=1) if is_ca else lifetime)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(ca_name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=1))
+            .not_valid_before(min(now, end) - dt.timedelta(hours=1))
+            .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         )
 
@@ -42,7 +52,7 @@ def make_server_certificate(folder: Path, server_name: str) -> ServerCertificate
     certificate = (
         builder(name, key.public_key(), is_ca=False)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(server_name)]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     paths = ServerCertificate(folder / "ca.pem", folder / "server.pem", folder / "server.key")

@@ -20,7 +20,7 @@ class NextHop:
 
 
 def start_freeradius_home(
-    folder: Path, *, port: int, secret: str, users: Mapping[str, str], server: ServerCertificate
+    folder: Path, *, port: int, secret: str, users: Mapping[str, str], server: ServerCertificate, tls: str = "1.3"
 ) -> Program:
     """A home server that ends EAP-TTLS and PEAP for `users` (full name → password)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ eap {{
     ca_file = {server.ca}
     cipher_list = "DEFAULT"
     tls_min_version = "1.2"
-    tls_max_version = "1.3"
+    tls_max_version = "{tls}"
     ecdh_curve = ""
     fragment_size = 1024
   }}

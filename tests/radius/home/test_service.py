@@ -23,6 +23,8 @@ from federation.snapshot import (
 from radius.home.checks import Checks
 from radius.home.service import HomeService
 from radius.supplicant.client import LoginRequest, LoginResult, Outcome, log_in
+from radius.supplicant.device import METHODS
+from radius.supplicant.failure import FailedStep
 from radius.transport.udp import bind_udp
 from radius.wire.attributes import concatenate, find
 from radius.wire.authenticators import KeyedSecret, decide_response_authenticity, sign_request
@@ -178,6 +180,16 @@ class TestLogin:
         result = await home.log_in("anna@west.example", "Strandlezer-1")
         assert result.is_accepted, result.summary
         assert home.store.checks == [(REALM, "anna")]
+
+    @pytest.mark.parametrize("method", sorted(METHODS))
+    async def test_device_gets_the_method_that_it_was_set_to(self, start: Start, method: str) -> None:
+        """Our own device signs in with each, and is refused with a wrong password; in PEAP it binds its tunnel."""
+        home = await start(methods=tuple(EapMethod(each) for each in METHODS), requires_crypto_binding=True)
+        home.store.nt_hashes["anna"] = MD4.new("Strandlezer-1".encode("utf-16-le")).digest()
+        result = await home.log_in("anna@west.example", "Strandlezer-1", method=method)
+        assert result.is_accepted, result.summary
+        refused = await home.log_in("anna@west.example", "strandlezer-1", method=method)
+        assert refused.failed_step is FailedStep.CREDENTIALS, refused.summary
 
     async def test_library_answers_for_its_other_realm(self, start: Start) -> None:
         """A patron of another realm of the same library is asked about in that realm, under whatever name outside."""
