@@ -50,6 +50,7 @@ class RefusalReason(StrEnum):
     # The home server's own decision.
     UNKNOWN_PATRON = "unknown_patron"
     WRONG_CREDENTIALS = "wrong_credentials"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"  # wrong passwords for this patron of late: no further one is looked at
     PATRON_BLOCKED = "patron_blocked"
     PATRON_EXPIRED = "patron_expired"
     METHOD_NOT_OFFERED = "method_not_offered"

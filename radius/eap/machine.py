@@ -142,8 +142,8 @@ class EapSession:
 
     def _follow(self, step: Step) -> Outcome:
         match step:
-            case Send(message=message):
-                return self._ask(self._fragments.send(message))
+            case Send(message=message, is_refusal=is_refusal):
+                return self._ask(self._fragments.send(message), is_refusal=is_refusal)
             case PasswordCheck() | NtHashLookup():
                 self._state = _State.CHECKING
                 return step
@@ -153,11 +153,11 @@ class EapSession:
             case Failed(reason=reason):
                 return self._reject(reason)
 
-    def _ask(self, data: bytes) -> Outcome:
+    def _ask(self, data: bytes, *, is_refusal: bool = False) -> Outcome:
         """The next request; its Identifier is another than the one before."""
         self._identifier = (self._identifier + 1) % 256
         self._last_request = build_eap(EapCode.REQUEST, self._identifier, self._type, data)
-        return Challenge(self._last_request)
+        return Challenge(self._last_request, is_refusal)
 
     def _reject(self, reason: EapReason) -> Outcome:
         self._state = _State.ENDED

@@ -18,6 +18,7 @@ class Challenge:
     """This EAP-Request goes to the device."""
 
     eap: bytes = field(repr=False)
+    is_refusal: bool = False  # it tells the device that the password is wrong; the conversation ends some rounds later
 
 
 @dataclass(frozen=True, slots=True)

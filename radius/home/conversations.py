@@ -35,6 +35,7 @@ class Conversation(Generic[Session]):
     rounds: int = 0
     is_busy: bool = False  # an identity check runs
     patron: tuple[str, str] | None = None  # realm and user, once the identity store was asked about them
+    has_guessed: bool = False  # a wrong password was counted
     refusal: RefusalReason | None = None  # what the identity check said; the method may end some rounds later
 
 

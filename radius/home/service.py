@@ -24,7 +24,16 @@ from federation.reasons import RefusalReason
 from federation.snapshot import EapMethod, HomeSnapshot, SharedSecret
 from radius.eap.context import EapServerContext
 from radius.eap.machine import EapSession
-from radius.eap.outcomes import Accept, Challenge, Ignore, NtHashLookup, Outcome, PasswordCheck, Reject
+from radius.eap.outcomes import (
+    Accept,
+    Challenge,
+    EapReason,
+    Ignore,
+    NtHashLookup,
+    Outcome,
+    PasswordCheck,
+    Reject,
+)
 from radius.errors import DropReason
 from radius.exchange.duplicates import Duplicates, Seen
 from radius.home.authorise import (
@@ -36,6 +45,7 @@ from radius.home.authorise import (
 from radius.home.checks import Checks
 from radius.home.clients import Peer, Peers
 from radius.home.conversations import MAX_ROUNDS, Conversation, Conversations
+from radius.home.guesses import Guesses
 from radius.home.names import find_hosted, find_patron
 from radius.home.ports import PatronStore
 from radius.transport.faults import Faults
@@ -55,6 +65,7 @@ MAX_QUIET: Final = 4_096  # pairs of peer and reason; forged addresses start the
 OFFERED: Final = frozenset((EapMethod.TTLS_PAP, EapMethod.TTLS_MSCHAPV2, EapMethod.PEAP_MSCHAPV2))
 EAP_FAILURE: Final = 4  # RFC 3748 §4.2
 _PSEUDONYM_CHARACTERS: Final = 12
+_GUESSES: Final = frozenset((None, RefusalReason.WRONG_CREDENTIALS, RefusalReason.UNKNOWN_PATRON))  # of the store
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +111,7 @@ class HomeService:
         self._requires_crypto_binding = requires_crypto_binding
         self._checks = checks or Checks()
         self._jitter = jitter
+        self._guesses = Guesses(alias_key)
         self._snapshot: HomeSnapshot | None = None
         self._context: EapServerContext | None = None
         self._peers = Peers(())
@@ -295,6 +307,7 @@ class HomeService:
             self._faults.tell("conversation_failed", error, monotonic(), realm=conversation.realm)
             self._refuse(request, RefusalReason.EAP_FAILED, conversation)
             return
+        self._count_guess(request, conversation, outcome)
         match outcome:
             case Challenge(eap=eap):
                 self._answer(request, Code.ACCESS_CHALLENGE, build_challenge_attributes(eap, conversation.state))
@@ -331,10 +344,14 @@ class HomeService:
             refusal = RefusalReason.STORE_UNAVAILABLE  # its kind of store is not here
         else:
             conversation.patron = realm, user = found[0].name, found[1]
-            if isinstance(wanted, PasswordCheck):
-                refusal = await self._checks.run(partial(store.check_password, realm, user, wanted.password))
+            shares = (realm, conversation.origin)
+            if not self._guesses.may_try(realm, user, _device_of(request), monotonic()):
+                refusal = RefusalReason.TOO_MANY_ATTEMPTS
+            elif isinstance(wanted, PasswordCheck):
+                check = partial(store.check_password, realm, user, wanted.password)
+                refusal = await self._checks.run(check, shares)
             else:
-                answer = await self._checks.run(partial(store.find_nt_hash, realm, user))
+                answer = await self._checks.run(partial(store.find_nt_hash, realm, user), shares)
                 refusal = answer if isinstance(answer, RefusalReason) else None
         conversation.is_busy = False
         conversation.refusal = refusal
@@ -344,11 +361,22 @@ class HomeService:
             step = partial(session.answer_nt_hash, None if isinstance(answer, RefusalReason) else answer)
         self._continue(request, conversation, step)
 
+    def _count_guess(self, request: _Request, conversation: Conversation[EapSession], outcome: Outcome) -> None:
+        """Count it when the password was looked at and was wrong; a conversation has one guess, however it goes on."""
+        is_wrong = (isinstance(outcome, Challenge) and outcome.is_refusal) or (
+            isinstance(outcome, Reject) and outcome.reason is EapReason.WRONG_CREDENTIALS
+        )
+        patron = conversation.patron
+        if is_wrong and patron and not conversation.has_guessed and conversation.refusal in _GUESSES:
+            conversation.has_guessed = True
+            self._guesses.count(*patron, _device_of(request), monotonic())
+
     def _accept(self, request: _Request, conversation: Conversation[EapSession], eap: bytes, msk: bytes) -> None:
         packet = request.packet
         assert conversation.patron is not None  # no method ends well without a check
         realm, user = conversation.patron
         self._conversations.close(conversation)
+        self._guesses.forget(realm, user, _device_of(request))
         attributes = build_accept_attributes(
             packet,
             request.peer.keyed,
@@ -446,3 +474,8 @@ class HomeService:
         if operator_name:
             fields["visited"] = operator_name[1:].decode("ascii", "replace")
         _log.info("sign_in", extra=fields)
+
+
+def _device_of(request: _Request) -> bytes:
+    """The device's address as the access point gives it; it can be made up, and is worth no more than that."""
+    return request.packet.value_of(AttributeType.CALLING_STATION_ID)

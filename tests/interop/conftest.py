@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.biebroam import DataDirectory
 from tests.support.certificates import ServerCertificate, make_server_certificate
-from tests.support.eapol import EapolResult, log_in_with_eapol
+from tests.support.eapol import PHASE2, EapolResult, log_in_with_eapol
 from tests.support.freeradius import NextHop, start_freeradius_home, start_freeradius_proxy
 from tests.support.processes import Program, free_port
 
@@ -25,6 +25,8 @@ PASSWORDS = {
     "anna@zeewijk.example": "Strandlezer-1",
     "bram@duinrand.example": "Duinlezer-2",
     "cato@kasteel.example": "Torenlezer-3",
+    # One for each method to be wrong about: wrong passwords for a patron are looked at ten times in a row only.
+    **{f"wim-{method}@zeewijk.example": "Schelpenlezer-4" for method in PHASE2},
 }
 KASTEEL_HOME_SECRET = "kasteel-home-server-secret"
 KASTEEL_NAS_SECRET = "kasteel-inner-nas-secret"
@@ -110,8 +112,9 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningFed
     data = DataDirectory(folder / "data")
     data.initialise()
     data.apply(federation_file(kasteel_port))
-    for user in ("anna@zeewijk.example", "bram@duinrand.example"):
-        data.add_patron(user, PASSWORDS[user])
+    for user, password in PASSWORDS.items():
+        if not user.endswith("@kasteel.example"):
+            data.add_patron(user, password)
     with (
         start_freeradius_home(
             folder / "kasteel-home",

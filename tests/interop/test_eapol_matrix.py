@@ -28,7 +28,12 @@ class TestHostedLibrary:
     ) -> None:
         """A wrong password ends in an Access-Reject with EAP-Failure, not in silence."""
         result = federation.log_in(
-            ANNA, at=at, password="not-hers", method=method, tls=tls, fragment_octets=fragment_octets
+            f"wim-{method}@zeewijk.example",
+            at=at,
+            password="not-his",
+            method=method,
+            tls=tls,
+            fragment_octets=fragment_octets,
         )
         assert not result.succeeded
         assert "EAP: Status notification: completion (param=failure)" in result.output

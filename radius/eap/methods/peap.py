@@ -116,10 +116,11 @@ class Peap:
         self._state = _State.RESPONSE
         return self._send_mschapv2(_CHALLENGE, value)
 
-    def _send_mschapv2(self, op_code: int, value: bytes) -> Step:
+    def _send_mschapv2(self, op_code: int, value: bytes, *, is_refusal: bool = False) -> Step:
         """MS-Length counts from the op code on."""
         length = (4 + len(value)).to_bytes(2)
-        return Send(self._tunnel.write(bytes((EapType.MSCHAPV2, op_code, self._identifier)) + length + value))
+        header = bytes((EapType.MSCHAPV2, op_code, self._identifier)) + length
+        return Send(self._tunnel.write(header + value), is_refusal)
 
     def _take_response(self, inner: bytes) -> Step:
         # type, op code, identifier, MS-Length, value size, value, name
@@ -151,7 +152,7 @@ class Peap:
             self._state = _State.REFUSED
             # R=0: no second try inside this tunnel.
             text = b"E=691 R=0 C=" + os.urandom(16).hex().upper().encode() + b" V=3 M=Authentication failed"
-            return self._send_mschapv2(_FAILURE, text)
+            return self._send_mschapv2(_FAILURE, text, is_refusal=True)
         self._state = _State.PROVEN
         self._is_accepted = True
         receive, send = mschapv2.session_keys(nt_hash, self._nt_response)

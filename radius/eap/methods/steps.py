@@ -11,6 +11,7 @@ class Send:
     """This TLS message goes to the device; empty: ask it to go on."""
 
     message: bytes = field(repr=False)
+    is_refusal: bool = False  # it says that the password is wrong
 
 
 @dataclass(frozen=True, slots=True)

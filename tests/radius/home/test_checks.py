@@ -40,6 +40,20 @@ class TestChecks:
         assert await asyncio.gather(*waiting) == [True, True]
         checks.close()
 
+    async def test_nobody_has_more_than_half(self) -> None:
+        """A rush on one realm, or at one library, leaves room for the others."""
+        checks = Checks(threads=1, max_waiting=4, timeout_seconds=1)
+        free = threading.Event()
+        waiting = [asyncio.ensure_future(checks.run(lambda: free.wait(5), ("west", "at east"))) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert await checks.run(lambda: None, ("west", "at north")) is RefusalReason.STORE_UNAVAILABLE
+        assert await checks.run(lambda: None, ("south", "at east")) is RefusalReason.STORE_UNAVAILABLE
+        waiting.append(asyncio.ensure_future(checks.run(lambda: True, ("south", "at north"))))
+        free.set()
+        assert await asyncio.gather(*waiting) == [True, True, True]
+        assert await checks.run(lambda: b"room again", ("west", "at east")) == b"room again"
+        checks.close()
+
     async def test_store_that_hangs_fills_no_memory(self) -> None:
         """While no thread comes back, what was given up still counts: beyond the bound nothing is queued any more."""
         checks = Checks(threads=1, max_waiting=3, timeout_seconds=0.01)

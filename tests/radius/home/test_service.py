@@ -21,6 +21,7 @@ from federation.snapshot import (
     SharedSecret,
 )
 from radius.home.checks import Checks
+from radius.home.guesses import PATRON_TRIES
 from radius.home.service import HomeService
 from radius.supplicant.client import LoginRequest, LoginResult, Outcome, log_in
 from radius.supplicant.device import METHODS
@@ -254,6 +255,26 @@ class TestLogin:
         assert result.outcome is Outcome.REJECTED
         assert home.service.counters()["refusals"] == {str(reason): 1}
         assert result.seconds > 0.9  # refusals wait about a second
+
+    @pytest.mark.parametrize("method", sorted(METHODS))
+    async def test_passwords_are_not_tried_without_end(self, start: Start, method: str) -> None:
+        """After some wrong ones no further one is looked at, though it were right; the patron's own device may."""
+        home = await start(methods=tuple(EapMethod(each) for each in METHODS))
+        home.store.nt_hashes["anna"] = MD4.new("Strandlezer-1".encode("utf-16-le")).digest()
+        own = await home.log_in("anna@west.example", "Strandlezer-1", method=method, calling_station_id="02-AA")
+        assert own.is_accepted
+        tries = (
+            home.log_in("anna@west.example", f"guess {number}", method=method, calling_station_id=f"02-{number:02}")
+            for number in range(int(PATRON_TRIES))
+        )
+        await asyncio.gather(*tries)
+        late = await home.log_in("anna@west.example", "Strandlezer-1", method=method, calling_station_id="02-BB")
+        assert late.failed_step is FailedStep.CREDENTIALS
+        refusals = home.service.counters()["refusals"]
+        assert isinstance(refusals, dict)
+        assert refusals["too_many_attempts"] == 1
+        again = await home.log_in("anna@west.example", "Strandlezer-1", method=method, calling_station_id="02:aa")
+        assert again.is_accepted, again.summary
 
     async def test_slow_store_is_given_up(self, start: Start) -> None:
         """A store that does not answer in time is a no, before the access point gives up."""
