@@ -142,3 +142,5 @@ RESPONSE_VENDOR_ATTRIBUTES: frozenset[tuple[int, int]] = frozenset(((311, 16), (
 
 MAX_SESSION_SECONDS = 28_800  # Session-Timeout from another member, at most: a working day
 MAX_IDLE_SECONDS = 600  # Idle-Timeout from another member, at most
+# Acct-Interim-Interval from another member, at least: each visitor's accounting comes so often (RFC 2869 §5.16).
+MIN_INTERIM_SECONDS = 600

@@ -7,6 +7,7 @@ from typing import Final
 from federation.policy import (
     MAX_IDLE_SECONDS,
     MAX_SESSION_SECONDS,
+    MIN_INTERIM_SECONDS,
     REQUEST_ATTRIBUTES,
     REQUEST_VENDORS,
     RESPONSE_ATTRIBUTES,
@@ -49,6 +50,7 @@ RESPONSE_FROM_MEMBER: Final[AttributeFilter] = build_filter(
     bounds={
         AttributeType.SESSION_TIMEOUT: (0, MAX_SESSION_SECONDS),
         AttributeType.IDLE_TIMEOUT: (0, MAX_IDLE_SECONDS),
+        AttributeType.ACCT_INTERIM_INTERVAL: (MIN_INTERIM_SECONDS, MAX_SESSION_SECONDS),
     },
 )
 RESPONSE_WITHIN_LIBRARY: Final[AttributeFilter] = build_filter()

@@ -73,6 +73,8 @@ def decide_request(packet: Packet, client: ClientState, routes: Routes) -> Realm
     has_eap = _EAP_MESSAGE in types
     if has_eap and (_USER_PASSWORD in types or _CHAP_PASSWORD in types or not is_eap_well_formed(packet)):
         return RefusalReason.EAP_MALFORMED  # a password beside EAP would cross unjudged (RFC 3579 §3.3)
+    if types.count(_USER_NAME) > 1:  # RFC 2865 §5.44: the home server might read another one than we route by
+        return RefusalReason.NAME_SYNTAX
     if types.count(_PROXY_STATE) > MAX_HOPS:
         return RefusalReason.TOO_MANY_HOPS
     realm = routes.find(packet.value_of(_USER_NAME))

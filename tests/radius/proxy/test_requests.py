@@ -287,6 +287,12 @@ class TestRefuse:
         world.send(access_request(name=name))
         assert only_refusal(world) == reason
 
+    def test_request_with_two_names_is_refused(self, world: World) -> None:
+        """It would be routed by one name and judged by the other (RFC 2865 §5.44: at most one)."""
+        world.send(access_request(eap() + user_name(b"anna@other.example")))
+        assert world.notices.refusals == {"name_syntax": 1}
+        assert not world.take_forwarded()
+
     def test_request_without_a_name_is_refused(self, world: World) -> None:
         """User-Name is required; an authentic request without one is told so."""
         world.send(sign_request(Code.ACCESS_REQUEST, 7, AUTHENTICATOR, eap(), AP))

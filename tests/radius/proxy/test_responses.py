@@ -97,9 +97,9 @@ class TestRelay:
         assert proxy_states_of(answer_of(world)) == states
 
     def test_network_of_the_visitor_is_not_the_homes_to_choose(self, world: World) -> None:
-        """VLAN, filter, role and an endless session do not come from another member."""
+        """VLAN, filter, role, an endless session and a report a second do not come from another member."""
         role = build_attribute(26, (14823).to_bytes(4) + b"\x01\x06root")
-        session = build_attribute(27, (999_999).to_bytes(4))
+        session = build_attribute(27, (999_999).to_bytes(4)) + build_attribute(85, (1).to_bytes(4))
         flow, request = ask(world)
         world.answer(flow, respond(request, attributes=VLAN + build_attribute(11, b"open") + role + session))
         assert set(answer_of(world).types) == {AttributeType.MESSAGE_AUTHENTICATOR}
