@@ -331,7 +331,18 @@ class HomeService:
     async def _check(
         self, request: _Request, conversation: Conversation[EapSession], wanted: PasswordCheck | NtHashLookup
     ) -> None:
-        """Ask the identity store, and go on with what it says."""
+        """Go on with what the identity store says; a bug on the way there costs this conversation and no other."""
+        try:
+            step = await self._ask_store(request, conversation, wanted)
+        except Exception as error:  # noqa: BLE001 - the top of a task; logged, and the device gets its no
+            step = partial(_fail, error)
+        conversation.is_busy = False
+        self._continue(request, conversation, step)
+
+    async def _ask_store(
+        self, request: _Request, conversation: Conversation[EapSession], wanted: PasswordCheck | NtHashLookup
+    ) -> Callable[[], Outcome]:
+        """What the conversation has to do with the store's answer."""
         session = conversation.session
         assert self._snapshot is not None  # else there would be no conversation
         found = find_patron(self._snapshot.realms, conversation.realm, wanted.user)
@@ -353,13 +364,10 @@ class HomeService:
             else:
                 answer = await self._checks.run(partial(store.find_nt_hash, realm, user), shares)
                 refusal = answer if isinstance(answer, RefusalReason) else None
-        conversation.is_busy = False
         conversation.refusal = refusal
         if isinstance(wanted, PasswordCheck):
-            step = partial(session.answer_password, refusal is None)
-        else:
-            step = partial(session.answer_nt_hash, None if isinstance(answer, RefusalReason) else answer)
-        self._continue(request, conversation, step)
+            return partial(session.answer_password, refusal is None)
+        return partial(session.answer_nt_hash, None if isinstance(answer, RefusalReason) else answer)
 
     def _count_guess(self, request: _Request, conversation: Conversation[EapSession], outcome: Outcome) -> None:
         """Count it when the password was looked at and was wrong; a conversation has one guess, however it goes on."""
@@ -474,6 +482,10 @@ class HomeService:
         if operator_name:
             fields["visited"] = operator_name[1:].decode("ascii", "replace")
         _log.info("sign_in", extra=fields)
+
+
+def _fail(error: Exception) -> Outcome:
+    raise error
 
 
 def _device_of(request: _Request) -> bytes:

@@ -91,7 +91,7 @@ class Home:
         assert verdict is None
         return answer
 
-    async def log_in(self, user: str, password: str, **options: str) -> LoginResult:
+    async def log_in(self, user: str, password: str, **options: object) -> LoginResult:
         return await log_in(
             LoginRequest(
                 "127.0.0.1",
@@ -158,6 +158,10 @@ async def start(tmp_path: Path) -> AsyncGenerator[Start]:
         asyncio.get_running_loop().remove_reader(home.socket)
         home.socket.close()
         await home.service.stop(1)
+
+
+def fail(*_arguments: object) -> None:
+    raise RuntimeError("a bug")
 
 
 def snapshot(certificate: ServerCertificate, methods: tuple[EapMethod, ...]) -> HomeSnapshot:
@@ -368,6 +372,44 @@ class TestPackets:
         assert (await home.answer()).code == Code.ACCESS_REJECT
         assert home.service.counters()["refusals"] == {"session_unknown": 1}
         assert home.service.counters()["sessions"] == 1  # whoever began it can go on
+
+    @pytest.mark.parametrize(
+        "broken", ["radius.home.service.EapSession.receive", "radius.eap.methods.ttls.Ttls.receive"]
+    )
+    async def test_bug_in_a_conversation_costs_that_one(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
+    ) -> None:
+        """It is refused and told, at whatever height it breaks; the next one goes on."""
+        home = await start()
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, fail)
+            result = await home.log_in("anna@west.example", "Strandlezer-1")
+        assert result.outcome is Outcome.REJECTED
+        assert home.service.counters()["refusals"] == {"eap_failed": 1}
+        assert [record.message for record in caplog.records if record.exc_info] == ["conversation_failed"]
+        assert (await home.log_in("anna@west.example", "Strandlezer-1")).is_accepted
+
+    @pytest.mark.parametrize("place", ["find_patron", "parse_packet"])
+    async def test_bug_elsewhere_costs_one_packet(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str
+    ) -> None:
+        """In the task that asks the store, and before there is any conversation."""
+        home = await start()
+        with monkeypatch.context() as patch:
+            patch.setattr(f"radius.home.service.{place}", fail)
+            result = await home.log_in("anna@west.example", "Strandlezer-1", retransmit_seconds=1.5, tries=1)
+        assert not result.is_accepted
+        assert len([record for record in caplog.records if record.exc_info]) == 1
+        assert home.service.counters()["sessions"] == 0
+        assert (await home.log_in("anna@west.example", "Strandlezer-1")).is_accepted
+
+    async def test_method_that_the_realm_has_not_is_told_as_such(self, start: Start) -> None:
+        """A device that wants another method than is offered ends before its tunnel begins."""
+        home = await start()
+        result = await home.log_in("anna@west.example", "Strandlezer-1", method="peap-mschapv2")
+        assert (result.failed_step, result.server) == (FailedStep.METHOD, None)
+        assert home.service.counters()["refusals"] == {"method_not_offered": 1}
+        assert "at method" in result.summary
 
     async def test_method_that_nobody_has_is_refused(self, start: Start) -> None:
         """A realm whose methods this version does not speak is refused, with its reason."""
