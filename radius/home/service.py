@@ -12,7 +12,6 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from socket import socket
@@ -27,7 +26,6 @@ from radius.eap.machine import EapSession
 from radius.eap.outcomes import (
     Accept,
     Challenge,
-    EapReason,
     Ignore,
     NtHashLookup,
     Outcome,
@@ -35,52 +33,32 @@ from radius.eap.outcomes import (
     Reject,
 )
 from radius.errors import DropReason
-from radius.exchange.duplicates import Duplicates, Seen
+from radius.exchange.duplicates import Seen
 from radius.home.authorise import (
     build_accept_attributes,
     build_alias,
     build_challenge_attributes,
-    build_reject_attributes,
 )
 from radius.home.checks import Checks
-from radius.home.clients import Peer, Peers
+from radius.home.clients import Peers
 from radius.home.conversations import MAX_ROUNDS, Conversation, Conversations
 from radius.home.guesses import Guesses
-from radius.home.names import find_hosted, find_patron
+from radius.home.names import find_hosted
+from radius.home.patrons import Patrons
 from radius.home.ports import PatronStore
+from radius.home.replies import Replies, Request
 from radius.transport.faults import Faults
 from radius.transport.udp import Address, make_reader
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
 from radius.wire.authenticators import decide_request_authenticity
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet, parse_packet
-from radius.wire.rewrite import build_reply
 
-REJECT_DELAY_SECONDS: Final = 1.0
-REJECT_JITTER_SECONDS: Final = 0.2
-MAX_DELAYED: Final = 5_000  # beyond it a refusal goes out at once: memory is worth more than the delay
 EXPIRY_SECONDS: Final = 1.0
-QUIET_SECONDS: Final = 60.0
-MAX_QUIET: Final = 4_096  # pairs of peer and reason; forged addresses start the table anew
 OFFERED: Final = frozenset((EapMethod.TTLS_PAP, EapMethod.TTLS_MSCHAPV2, EapMethod.PEAP_MSCHAPV2))
-EAP_FAILURE: Final = 4  # RFC 3748 §4.2
 _PSEUDONYM_CHARACTERS: Final = 12
-_GUESSES: Final = frozenset((None, RefusalReason.WRONG_CREDENTIALS, RefusalReason.UNKNOWN_PATRON))  # of the store
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A request that is new and authentic, and the way back."""
-
-    packet: Packet
-    peer: Peer
-    listener: socket
-    address: Address
-    key: tuple[int, str, int, int, int]
-    eap: bytes
-    received_at: float
 
 
 class HomeService:
@@ -104,27 +82,19 @@ class HomeService:
         `requires_crypto_binding` refuses devices that do not know it in PEAP.
         """
         self._sockets = sockets
-        self._stores = stores
+        self._patrons = Patrons(stores, checks or Checks(), Guesses(alias_key))
         self._alias_key = alias_key
         self._loopback_secret = loopback_secret
         self._serves_access_points = serves_access_points
         self._requires_crypto_binding = requires_crypto_binding
-        self._checks = checks or Checks()
-        self._jitter = jitter
-        self._guesses = Guesses(alias_key)
+        self._replies = Replies(jitter)
         self._snapshot: HomeSnapshot | None = None
         self._context: EapServerContext | None = None
         self._peers = Peers(())
-        self._duplicates = Duplicates()
         self._conversations: Conversations[EapSession] = Conversations()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._delayed: dict[tuple[int, str, int, int, int], tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
-        self._drops: Counter[str] = Counter()
-        self._refusals: Counter[str] = Counter()
-        self._answers: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
         self._faults = Faults(_log)
-        self._quiet_until: dict[tuple[str, str], float] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -137,14 +107,10 @@ class HomeService:
         """What was counted since the start."""
         return {
             "requests": dict(self._requests),
-            "answers": dict(self._answers),
-            "drops": dict(self._drops),
-            "refusals": dict(self._refusals),
+            **self._replies.counters(),
             "sessions": len(self._conversations),
             "sessions_displaced": self._conversations.displaced,
-            "checks_waiting": self._checks.waiting,
-            "check_timeouts": self._checks.timeouts,
-            "checks_refused": self._checks.refused,
+            **self._patrons.counters(),
         }
 
     def swap(self, snapshot: HomeSnapshot) -> None:
@@ -180,19 +146,17 @@ class HomeService:
             self._expiry.cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=drain_seconds)
-        for timer, send in list(self._delayed.values()):
-            timer.cancel()
-            send()
+        self._replies.flush()
         for task in self._tasks:
             task.cancel()
-        self._checks.close()
+        self._patrons.close()
         for listener in self._sockets:
             listener.close()
         self._sockets = ()
 
     def _expire(self) -> None:
         now = monotonic()
-        self._duplicates.on_timer(now)
+        self._replies.on_timer(now)
         self._conversations.expire(now)
         assert self._loop is not None
         self._expiry = self._loop.call_later(EXPIRY_SECONDS, self._expire)
@@ -207,7 +171,7 @@ class HomeService:
             self._faults.tell("packet_failed", error, now)
             reason = DropReason.INTERNAL_ERROR
         if reason is not None:
-            self._drop(reason, str(address[0]))
+            self._replies.drop(reason, str(address[0]))
 
     def _take(  # noqa: PLR0911 - ordered checks, each with its one reason
         self, listener: socket, datagram: bytes, address: Address, now: float
@@ -228,23 +192,23 @@ class HomeService:
             return reason
         self._requests[Code(packet.code).name.lower()] += 1
         key = (listener.fileno(), host, port, packet.code, packet.identifier)
-        seen = self._duplicates.receive(key, packet.authenticator, peer.key, now)
+        seen = self._replies.duplicates.receive(key, packet.authenticator, peer.key, now)
         if isinstance(seen, bytes):
-            self._send(listener, seen, address)
+            self._replies.send(listener, seen, address)
             return None
         if seen is Seen.PENDING:
             return DropReason.DUPLICATE_PENDING
         if seen is Seen.FULL:
             return DropReason.QUEUE_FULL
         eap = concatenate(packet, AttributeType.EAP_MESSAGE)
-        request = _Request(packet, peer, listener, address, key, eap, now)
+        request = Request(packet, peer, listener, address, key, eap, now)
         if packet.code == Code.STATUS_SERVER:
-            self._answer(request, Code.ACCESS_ACCEPT, b"")  # RFC 5997 §4.2
+            self._replies.answer(request, Code.ACCESS_ACCEPT, b"")  # RFC 5997 §4.2
         else:
             self._decide(request, self._snapshot)
         return None
 
-    def _decide(self, request: _Request, snapshot: HomeSnapshot) -> None:
+    def _decide(self, request: Request, snapshot: HomeSnapshot) -> None:
         packet = request.packet
         if not request.eap:
             self._refuse(request, RefusalReason.NO_CREDENTIALS)
@@ -261,13 +225,13 @@ class HomeService:
         if conversation is None:
             self._refuse(request, RefusalReason.SESSION_UNKNOWN)
         elif conversation.is_busy:
-            self._ignore(request)
+            self._replies.ignore(request)
         elif conversation.rounds > MAX_ROUNDS:
             self._refuse(request, RefusalReason.EAP_FAILED, conversation)
         else:
             self._continue(request, conversation, partial(conversation.session.receive, request.eap))
 
-    def _begin(self, request: _Request, snapshot: HomeSnapshot) -> None:
+    def _begin(self, request: Request, snapshot: HomeSnapshot) -> None:
         packet = request.packet
         outer_name = packet.value_of(AttributeType.USER_NAME)
         name = parse_user_name(outer_name)
@@ -300,17 +264,19 @@ class HomeService:
 
     # Conversations
 
-    def _continue(self, request: _Request, conversation: Conversation[EapSession], step: Callable[[], Outcome]) -> None:
+    def _continue(self, request: Request, conversation: Conversation[EapSession], step: Callable[[], Outcome]) -> None:
         try:
             outcome = step()
         except Exception as error:  # noqa: BLE001 - one bad conversation is refused and logged, and ends nothing else
             self._faults.tell("conversation_failed", error, monotonic(), realm=conversation.realm)
             self._refuse(request, RefusalReason.EAP_FAILED, conversation)
             return
-        self._count_guess(request, conversation, outcome)
+        self._patrons.hear(conversation, outcome, _device_of(request))
         match outcome:
             case Challenge(eap=eap):
-                self._answer(request, Code.ACCESS_CHALLENGE, build_challenge_attributes(eap, conversation.state))
+                self._replies.answer(
+                    request, Code.ACCESS_CHALLENGE, build_challenge_attributes(eap, conversation.state)
+                )
             case PasswordCheck() | NtHashLookup():
                 conversation.is_busy = True
                 task = asyncio.ensure_future(self._check(request, conversation, outcome))
@@ -326,65 +292,26 @@ class HomeService:
             case Ignore():
                 if not conversation.rounds:
                     self._conversations.close(conversation)  # it never began
-                self._ignore(request)
+                self._replies.ignore(request)
 
     async def _check(
-        self, request: _Request, conversation: Conversation[EapSession], wanted: PasswordCheck | NtHashLookup
+        self, request: Request, conversation: Conversation[EapSession], wanted: PasswordCheck | NtHashLookup
     ) -> None:
         """Go on with what the identity store says; a bug on the way there costs this conversation and no other."""
+        assert self._snapshot is not None  # else there would be no conversation
         try:
-            step = await self._ask_store(request, conversation, wanted)
+            step = await self._patrons.ask(self._snapshot.realms, conversation, wanted, _device_of(request))
         except Exception as error:  # noqa: BLE001 - the top of a task; logged, and the device gets its no
             step = partial(_fail, error)
         conversation.is_busy = False
         self._continue(request, conversation, step)
 
-    async def _ask_store(
-        self, request: _Request, conversation: Conversation[EapSession], wanted: PasswordCheck | NtHashLookup
-    ) -> Callable[[], Outcome]:
-        """What the conversation has to do with the store's answer."""
-        session = conversation.session
-        assert self._snapshot is not None  # else there would be no conversation
-        found = find_patron(self._snapshot.realms, conversation.realm, wanted.user)
-        store = self._stores.get(found[0].store_kind) if found else None
-        refusal: RefusalReason | None = None
-        answer: bytes | RefusalReason | None = None
-        if found is None:
-            refusal = RefusalReason.INNER_REALM
-        elif store is None:
-            refusal = RefusalReason.STORE_UNAVAILABLE  # its kind of store is not here
-        else:
-            conversation.patron = realm, user = found[0].name, found[1]
-            shares = (realm, conversation.origin)
-            if not self._guesses.may_try(realm, user, _device_of(request), monotonic()):
-                refusal = RefusalReason.TOO_MANY_ATTEMPTS
-            elif isinstance(wanted, PasswordCheck):
-                check = partial(store.check_password, realm, user, wanted.password)
-                refusal = await self._checks.run(check, shares)
-            else:
-                answer = await self._checks.run(partial(store.find_nt_hash, realm, user), shares)
-                refusal = answer if isinstance(answer, RefusalReason) else None
-        conversation.refusal = refusal
-        if isinstance(wanted, PasswordCheck):
-            return partial(session.answer_password, refusal is None)
-        return partial(session.answer_nt_hash, None if isinstance(answer, RefusalReason) else answer)
-
-    def _count_guess(self, request: _Request, conversation: Conversation[EapSession], outcome: Outcome) -> None:
-        """Count it when the password was looked at and was wrong; a conversation has one guess, however it goes on."""
-        is_wrong = (isinstance(outcome, Challenge) and outcome.is_refusal) or (
-            isinstance(outcome, Reject) and outcome.reason is EapReason.WRONG_CREDENTIALS
-        )
-        patron = conversation.patron
-        if is_wrong and patron and not conversation.has_guessed and conversation.refusal in _GUESSES:
-            conversation.has_guessed = True
-            self._guesses.count(*patron, _device_of(request), monotonic())
-
-    def _accept(self, request: _Request, conversation: Conversation[EapSession], eap: bytes, msk: bytes) -> None:
+    def _accept(self, request: Request, conversation: Conversation[EapSession], eap: bytes, msk: bytes) -> None:
         packet = request.packet
         assert conversation.patron is not None  # no method ends well without a check
         realm, user = conversation.patron
         self._conversations.close(conversation)
-        self._guesses.forget(realm, user, _device_of(request))
+        self._patrons.remember(realm, user, _device_of(request))
         attributes = build_accept_attributes(
             packet,
             request.peer.keyed,
@@ -394,87 +321,42 @@ class HomeService:
             cui=build_alias(packet, self._alias_key, user, realm),
             salt=secrets.randbits(15),
         )
-        self._answer(request, Code.ACCESS_ACCEPT, attributes)
+        self._replies.answer(request, Code.ACCESS_ACCEPT, attributes)
         self._log_end(request, conversation, "accepted", None, user)
 
     def _refuse(
         self,
-        request: _Request,
+        request: Request,
         reason: RefusalReason,
         conversation: Conversation[EapSession] | None = None,
         eap: bytes = b"",
     ) -> None:
         """Answer no, in a while; EAP-Failure goes with it whenever the request has EAP (RFC 3579 §2.6.3)."""
-        if conversation is not None:
+        if conversation is None:
+            self._replies.tell("request_refused", reason, request.peer.key)
+        else:
             self._conversations.close(conversation)
             reason = conversation.refusal or reason
-        self._refusals[reason] += 1
-        if not eap and len(request.eap) > 1:
-            eap = bytes((EAP_FAILURE, request.eap[1], 0, 4))
-        self._log_end(request, conversation, "refused", reason, None)
-
-        def send() -> None:
-            self._delayed.pop(request.key, None)
-            self._answer(request, Code.ACCESS_REJECT, build_reject_attributes(eap))
-
-        if len(self._delayed) >= MAX_DELAYED or request.key in self._delayed:
-            send()
-            return
-        delay = REJECT_DELAY_SECONDS + REJECT_JITTER_SECONDS * (2 * self._jitter() - 1)
-        assert self._loop is not None
-        self._delayed[request.key] = (self._loop.call_later(delay, send), send)
-
-    def _ignore(self, request: _Request) -> None:
-        """No answer; the device sends again, or gives up."""
-        self._duplicates.forget(request.key, request.packet.authenticator)
-        self._drop(DropReason.DUPLICATE_PENDING, request.peer.key)
-
-    # Answers
-
-    def _answer(self, request: _Request, code: Code, attributes: bytes) -> None:
-        packet = request.packet
-        octets = build_reply(code, packet, request.peer.keyed, attributes)
-        if not isinstance(octets, bytes):  # so full of Proxy-State that no answer fits
-            self._duplicates.forget(request.key, packet.authenticator)
-            self._drop(DropReason.TOO_MANY_ATTRIBUTES, request.peer.key)
-            return
-        if self._duplicates.answer(request.key, packet.authenticator, octets, monotonic()):
-            self._answers[code.name.lower()] += 1
-            self._send(request.listener, octets, request.address)
-
-    def _send(self, listener: socket, octets: bytes, address: Address) -> None:
-        try:
-            listener.sendto(octets, address)
-        except OSError as error:  # as if the network had lost it; the client asks again
-            self._drops["not_sent"] += 1
-            _log.debug("answer_not_sent", extra={"peer": address[0], "error": error.strerror})
-
-    def _drop(self, reason: DropReason, peer: str) -> None:
-        """Count it; one line a minute for each peer and reason, so that a flood does not become a flood of lines."""
-        self._drops[reason] += 1
-        now = monotonic()
-        if reason is DropReason.DUPLICATE_PENDING or now < self._quiet_until.get((peer, reason), 0.0):
-            return
-        if len(self._quiet_until) >= MAX_QUIET:
-            self._quiet_until.clear()
-        self._quiet_until[peer, reason] = now + QUIET_SECONDS
-        _log.warning("packet_dropped", extra={"peer": peer, "reason": reason})
+            self._log_end(request, conversation, "refused", reason, None)
+        self._replies.refuse(request, reason, eap)
 
     def _log_end(
         self,
-        request: _Request,
-        conversation: Conversation[EapSession] | None,
+        request: Request,
+        conversation: Conversation[EapSession],
         outcome: str,
         reason: RefusalReason | None,
         user: str | None,
     ) -> None:
         """One line for each login that ended; the patron appears under a pseudonym."""
-        fields: dict[str, object] = {"outcome": outcome, "client": request.peer.key}
+        fields: dict[str, object] = {
+            "outcome": outcome,
+            "client": request.peer.key,
+            "realm": conversation.realm,
+            "seconds": round(monotonic() - conversation.started_at, 3),
+        }
         if reason is not None:
             fields["reason"] = reason
-        if conversation is not None:
-            fields["realm"] = conversation.realm
-            fields["seconds"] = round(monotonic() - conversation.started_at, 3)
         if user is not None:
             digest = hmac.new(self._alias_key, b"log\0" + user.encode(errors="replace"), sha256).hexdigest()
             fields["patron"] = digest[:_PSEUDONYM_CHARACTERS]
@@ -488,6 +370,6 @@ def _fail(error: Exception) -> Outcome:
     raise error
 
 
-def _device_of(request: _Request) -> bytes:
+def _device_of(request: Request) -> bytes:
     """The device's address as the access point gives it; it can be made up, and is worth no more than that."""
     return request.packet.value_of(AttributeType.CALLING_STATION_ID)

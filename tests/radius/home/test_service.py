@@ -389,14 +389,14 @@ class TestPackets:
         assert [record.message for record in caplog.records if record.exc_info] == ["conversation_failed"]
         assert (await home.log_in("anna@west.example", "Strandlezer-1")).is_accepted
 
-    @pytest.mark.parametrize("place", ["find_patron", "parse_packet"])
+    @pytest.mark.parametrize("place", ["radius.home.patrons.find_patron", "radius.home.service.parse_packet"])
     async def test_bug_elsewhere_costs_one_packet(
         self, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str
     ) -> None:
         """In the task that asks the store, and before there is any conversation."""
         home = await start()
         with monkeypatch.context() as patch:
-            patch.setattr(f"radius.home.service.{place}", fail)
+            patch.setattr(place, fail)
             result = await home.log_in("anna@west.example", "Strandlezer-1", retransmit_seconds=1.5, tries=1)
         assert not result.is_accepted
         assert len([record for record in caplog.records if record.exc_info]) == 1
