@@ -200,6 +200,12 @@ class TestPieces:
 
 
 class TestTls:
+    def test_what_was_said_stays_secret_when_the_key_leaks(self, context: EapServerContext) -> None:
+        """Every suite has forward secrecy, and a tag of full length (RFC 9325 §4.1)."""
+        names = context.connect().get_cipher_list()
+        assert all(name.startswith(("TLS_", "ECDHE-")) and "CCM" not in name for name in names)
+        assert "ECDHE-RSA-AES128-GCM-SHA256" in names
+
     @pytest.mark.parametrize("methods", [PAP, TTLS_MSCHAPV2, PEAP])
     def test_session_can_not_be_resumed(self, context: EapServerContext, methods: tuple[str, ...]) -> None:
         """Who had a session once proves the password again, like anybody (CVE-2017-9148)."""
