@@ -63,7 +63,7 @@ class _Conversation:
             outcome = self._session.answer_password(self._was_proved)
         elif isinstance(outcome, NtHashLookup):
             outcome = self._session.answer_nt_hash(NT_HASH if outcome.user == USER.decode() else None)
-            self._was_proved = outcome.__class__ is Challenge
+            self._was_proved = isinstance(outcome, Challenge) and not outcome.is_refusal
         self._check(outcome)
 
     def _check(self, outcome: Outcome) -> None:

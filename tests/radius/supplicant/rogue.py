@@ -55,10 +55,7 @@ def play(context: EapServerContext, device: Device, kind: EapType, script: Seque
         said = tunnel.read() if tunnel.is_open else b""
         if said:
             heard.append(said)
-        may_speak = tunnel.is_open and (bool(said) or (was_open and kind is EapType.PEAP and not heard))
-        if tunnel.is_open and not out and not may_speak and was_open and not lines:
-            return heard
-        if may_speak:
+        if tunnel.is_open and (heard or (was_open and kind is EapType.PEAP)):
             if not lines:
                 return heard
             out += tunnel.write(lines.pop(0))

@@ -1,9 +1,12 @@
 """What a device says inside its tunnel, and which server it does not believe."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from radius.eap.avps import MS_CHAP2_SUCCESS, USER_NAME, USER_PASSWORD, build_avp, parse_avps
 from radius.eap.binding import RESULT_FAILURE, RESULT_SUCCESS, BoundKeys
@@ -18,10 +21,32 @@ from radius.supplicant.failure import DeviceError, FailedStep
 from tests.radius.supplicant.rogue import PASSWORD, USER, make_context, make_device, play
 from tests.support.certificates import ServerCertificate, make_server_certificate
 
+
+def result_of(tlvs: bytes) -> bytes:
+    return build_eap(EapCode.REQUEST, 9, EapType.TLV, tlvs)
+
+
 IDENTITY = build_eap(EapCode.RESPONSE, 0, EapType.IDENTITY, b"anonymous@a.example")
 ASK_IDENTITY = b"\x01"
 ASK_PASSWORD = b"\x1a\x01\x07\x00\x1b\x10" + bytes(16) + b"server"
 WRONG_PROOF = b"\x1a\x03\x07\x00\x2e" + b"S=" + b"0" * 40
+
+
+def spoil(line: bytes, at: int, octets: bytes, end: int) -> bytes:
+    return (line[:at] + octets + line[at + len(octets) :])[:end]
+
+
+# Lines of a server that means it, with octets changed or left out, and any octets.
+LINES = st.one_of(
+    st.binary(min_size=1, max_size=80),
+    st.builds(
+        spoil,
+        st.sampled_from([ASK_IDENTITY, ASK_PASSWORD, WRONG_PROOF, *map(result_of, (RESULT_SUCCESS, RESULT_FAILURE))]),
+        st.integers(0, 60),
+        st.binary(max_size=3),
+        st.integers(1, 80),
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +61,21 @@ def context(certificate: ServerCertificate) -> EapServerContext:
     return make_context(certificate)
 
 
-def result(tlvs: bytes) -> bytes:
-    return build_eap(EapCode.REQUEST, 9, EapType.TLV, tlvs)
+class TestAnyServer:
+    @pytest.mark.parametrize(
+        ("method", "kind"),
+        [("ttls-mschapv2", EapType.TTLS), ("peap-mschapv2", EapType.PEAP), ("ttls-pap", EapType.TTLS)],
+    )
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(LINES, max_size=5))
+    def test_nothing_that_is_said_breaks_the_device(
+        self, certificate: ServerCertificate, context: EapServerContext, method: str, kind: EapType, script: list[bytes]
+    ) -> None:
+        """It answers or leaves; and without a proof of the password it has no keys."""
+        device = make_device(certificate, method)
+        with suppress(DeviceError):
+            play(context, device, kind, script)
+        assert device.msk == b"" or method == "ttls-pap"
 
 
 class TestTtls:
@@ -74,13 +112,13 @@ class TestPeap:
         ("script", "step"),
         [
             ([ASK_IDENTITY, ASK_PASSWORD, WRONG_PROOF], FailedStep.SERVER_PROOF),
-            ([ASK_IDENTITY, result(RESULT_SUCCESS)], FailedStep.SERVER_PROOF),
-            ([ASK_IDENTITY, ASK_PASSWORD, result(RESULT_SUCCESS)], FailedStep.SERVER_PROOF),
+            ([ASK_IDENTITY, result_of(RESULT_SUCCESS)], FailedStep.SERVER_PROOF),
+            ([ASK_IDENTITY, ASK_PASSWORD, result_of(RESULT_SUCCESS)], FailedStep.SERVER_PROOF),
             ([ASK_IDENTITY, WRONG_PROOF], FailedStep.PROTOCOL),
             ([ASK_IDENTITY, ASK_PASSWORD[:20]], FailedStep.PROTOCOL),
             ([ASK_IDENTITY, b"\x1a\x07\x07\x00\x04"], FailedStep.PROTOCOL),
-            ([ASK_IDENTITY, result(b"")], FailedStep.PROTOCOL),
-            ([ASK_IDENTITY, result(RESULT_SUCCESS[:-1])], FailedStep.PROTOCOL),
+            ([ASK_IDENTITY, result_of(b"")], FailedStep.PROTOCOL),
+            ([ASK_IDENTITY, result_of(RESULT_SUCCESS[:-1])], FailedStep.PROTOCOL),
         ],
         ids=[
             "wrong proof",
@@ -111,7 +149,7 @@ class TestPeap:
             (b"\x02hello", b"\x02"),
             (b"\x04\x10" + bytes(16), b"\x03\x1a"),
             (b"\x1a\x04\x07\x00\x04", b"\x1a\x04"),
-            (result(RESULT_FAILURE), build_eap(EapCode.RESPONSE, 9, EapType.TLV, RESULT_FAILURE)),
+            (result_of(RESULT_FAILURE), build_eap(EapCode.RESPONSE, 9, EapType.TLV, RESULT_FAILURE)),
         ],
         ids=["identity", "identity with a header", "notification", "MD5", "refusal", "result"],
     )
@@ -123,7 +161,7 @@ class TestPeap:
 
     def test_success_after_a_refusal_is_none(self, certificate: ServerCertificate, context: EapServerContext) -> None:
         """A server that contradicts itself gets its failure back."""
-        script = [ASK_IDENTITY, ASK_PASSWORD, b"\x1a\x04\x07\x00\x04", result(RESULT_SUCCESS)]
+        script = [ASK_IDENTITY, ASK_PASSWORD, b"\x1a\x04\x07\x00\x04", result_of(RESULT_SUCCESS)]
         device = make_device(certificate, "peap-mschapv2")
         assert play(context, device, EapType.PEAP, script)[-1].endswith(RESULT_FAILURE)
         assert device.msk == b""
