@@ -45,8 +45,8 @@ class Schedule(Generic[Item]):
 
     def take_due(self, now: float) -> list[Item]:
         """Return the items whose time has come, the earliest first; they are no longer scheduled."""
-        limit = now * BUCKETS_PER_SECOND
         due: list[Item] = []
-        while self._heap and self._heap[0] <= limit:
+        # The same division as in `next_timer`: at the time that it names, something is due, whatever the rounding.
+        while self._heap and self._heap[0] / BUCKETS_PER_SECOND <= now:
             due.extend(self._buckets.pop(heappop(self._heap)))
         return due

@@ -41,6 +41,15 @@ class TestSchedule:
         assert schedule.take_due(2.0) == ["b"]
         schedule.remove("b", place)
 
+    @given(st.floats(0, 1e6))
+    def test_time_that_the_timer_names_gives_something(self, due: float) -> None:
+        """Whatever the rounding, the timer is not asked for again at the moment at which it fires."""
+        schedule: Schedule[str] = Schedule()
+        schedule.add("a", due)
+        timer = schedule.next_timer()
+        assert timer is not None
+        assert schedule.take_due(timer) == ["a"]
+
     @given(st.lists(st.floats(0, 100), max_size=40), st.floats(0, 100))
     def test_due_is_what_a_sorted_list_says(self, times: list[float], now: float) -> None:
         """Everything that is a bucket past its time is out, and nothing that is not due."""
