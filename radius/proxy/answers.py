@@ -41,21 +41,27 @@ class Answers:
         client, realm = exchange.client, exchange.realm
         client.refusals += 1
         self.notices.refuse(reason, client.key, now, realm.name if realm else "")
-        self.tell(exchange, Outcome.REJECTED, reason, now)
-        self.answer(exchange, refuse(exchange.packet, client.keyed, reason), now)
+        if self.answer(exchange, refuse(exchange.packet, client.keyed, reason), now):
+            self.tell(exchange, Outcome.REJECTED, reason, now)
 
     def drop(self, exchange: Exchange, reason: str, now: float) -> None:
         """The client gets no answer; a repeat is a new request."""
         self.duplicates.forget(exchange.key, exchange.packet.authenticator)
         self.notices.drop(reason, exchange.client.key, now)
 
-    def answer(self, exchange: Exchange, octets: bytes | None, now: float) -> None:
-        """The client gets these octets, and again when it repeats its request; None: no answer has room enough."""
+    def answer(self, exchange: Exchange, octets: bytes | None, now: float) -> bool:
+        """The client gets these octets, and again when it repeats its request; None: no answer has room enough.
+
+        Returns whether they are on their way: the client may have moved on, and then there was no sign-in to tell of.
+        """
         if octets is None:  # so full of Proxy-State
             self.drop(exchange, RefusalReason.TOO_LARGE, now)
-        elif self.duplicates.answer(exchange.key, exchange.packet.authenticator, octets, now):
-            self.notices.answers[CODE_NAMES[octets[0]]] += 1
-            exchange.listener.send(octets, exchange.source)
+            return False
+        if not self.duplicates.answer(exchange.key, exchange.packet.authenticator, octets, now):
+            return False
+        self.notices.answers[CODE_NAMES[octets[0]]] += 1
+        exchange.listener.send(octets, exchange.source)
+        return True
 
     def tell(self, exchange: Exchange, outcome: Outcome, reason: RefusalReason | None, now: float) -> None:
         """Who counts and keeps what happened hears of it."""

@@ -277,18 +277,21 @@ class Engine:
         )
 
     def _relay(self, exchange: Exchange, packet: Packet, octets: bytes, now: float) -> None:
+        """The client gets what its home server said; only what somebody gets is counted and told."""
+        is_delivered = self._answers.answer(exchange, octets, now)
         if packet.code == _ACCESS_CHALLENGE:
             self.forwarding.pin(exchange, packet.value_of(_STATE))
         elif packet.code == _ACCESS_ACCEPT:
-            exchange.client.accepts += 1
             self.protection.accept(exchange)
-            self._answers.tell(exchange, Outcome.ACCEPTED, None, now)
+            if is_delivered:
+                exchange.client.accepts += 1
+                self._answers.tell(exchange, Outcome.ACCEPTED, None, now)
         else:
-            exchange.client.rejects += 1
             self.protection.reject(exchange, now)
-            self.notices.refusals[RefusalReason.REFUSED_BY_HOME] += 1
-            self._answers.tell(exchange, Outcome.REJECTED, RefusalReason.REFUSED_BY_HOME, now)
-        self._answers.answer(exchange, octets, now)
+            if is_delivered:
+                exchange.client.rejects += 1
+                self.notices.refusals[RefusalReason.REFUSED_BY_HOME] += 1
+                self._answers.tell(exchange, Outcome.REJECTED, RefusalReason.REFUSED_BY_HOME, now)
 
     # Time.
 

@@ -155,6 +155,17 @@ class TestRelay:
         assert event.seconds == pytest.approx(0.25)
         assert event.revision == 1
 
+    def test_accept_for_a_client_that_has_moved_on_is_not_told(self, world: World) -> None:
+        """Nobody gets the answer to a request whose Identifier asks something else now: there was no sign-in."""
+        world.send(access_request(identifier=7, authenticator=b"a" * 16))
+        flow, request = world.forward_one()
+        world.send(access_request(identifier=7, authenticator=b"b" * 16))
+        world.events.clear()
+        world.answer(flow, respond(request))
+        assert world.take_answers() == []
+        assert world.events == []
+        assert world.engine.clients.states["visited/ap"].accepts == 0
+
     def test_counters_tell_clients_and_home_servers_apart(self, world: World) -> None:
         """Operators see who asks and who answers."""
         flow, request = ask(world)
