@@ -5,7 +5,7 @@ COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help venv demo test test-compiled check peers compiled fuzz bench clean
+.PHONY: help venv demo test test-compiled check peers compiled fuzz simulation bench clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ $(VENV)/.fuzz: pyproject.toml $(VENV)/.test
 
 fuzz: $(VENV)/.fuzz ## a search for inputs that break something, guided by coverage (ARGS=--help)
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+RUNS ?= 5000
+simulation: $(VENV)/.test ## whole federations in memory, in bad weather (RUNS=5000, ARGS=--help)
+	$(BIN)/python -m tests.simulation --runs $(RUNS) $(ARGS)
 
 # The sanitizers' libraries have to be loaded before Python; its own allocator would hide what they look for.
 SANITIZERS = $(shell cc -print-file-name=libasan.so) $(shell cc -print-file-name=libubsan.so)

@@ -116,6 +116,15 @@ def sign_answer(
     return _packet(code, identifier, digest, body)
 
 
+def sign_bare_answer(
+    code: int, identifier: int, request_authenticator: bytes, attributes: Iterable[Attribute], secret: bytes
+) -> bytes:
+    """Return an answer without Message-Authenticator, as servers before 2024 send it."""
+    body = join(attributes)
+    digest = md5(_packet(code, identifier, request_authenticator, body) + secret, usedforsecurity=False).digest()
+    return _packet(code, identifier, digest, body)
+
+
 def _has_right_seal(packet: Read, authenticator: bytes, secret: bytes) -> bool:
     """Whether there is one Message-Authenticator, and it is right."""
     zeroed: list[Attribute] = []
