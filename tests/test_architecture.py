@@ -25,6 +25,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "radius.exchange": frozenset({"radius.errors", "radius.wire"}),
     "radius.discovery": frozenset({"radius.errors"}),
     "radius.transport": frozenset({"radius.errors", "radius.wire", "radius.exchange", "radius.discovery"}),
+    "radius.transport.tls": frozenset({"radius.errors", "radius.wire", "radius.exchange", "radius.transport"}),
     "radius.eap": frozenset({"radius.errors", "radius.wire"}),
     **{
         f"radius.{role}": frozenset(
@@ -35,6 +36,7 @@ ROOMS: dict[str, frozenset[str]] = {
                 "radius.exchange",
                 "radius.discovery",
                 "radius.transport",
+                "radius.transport.tls",
                 "radius.eap",
                 *FEDERATION_CORE,
             }
@@ -58,6 +60,7 @@ FOREIGN: dict[str, frozenset[str]] = {
     "radius.exchange": frozenset(),
     "radius.discovery": frozenset(),
     "radius.transport": frozenset({"dns", "uvloop"}),
+    "radius.transport.tls": frozenset({"OpenSSL", "cryptography", "uvloop"}),
     "radius.proxy": frozenset({"uvloop"}),
     "radius.home": frozenset({"uvloop"}),
     "radius.supplicant": frozenset({"OpenSSL", "cryptography"}),
