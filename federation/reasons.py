@@ -41,6 +41,7 @@ class RefusalReason(StrEnum):
 
     # The way to the home server.
     NO_LIVE_HOME_SERVER = "no_live_home_server"
+    HOP_ERROR = "hop_error"  # the next hop says by Protocol-Error that it can not answer (RFC 7930 §4)
     HOME_SERVER_TIMEOUT = "home_server_timeout"
     REALM_UNAVAILABLE = "realm_unavailable"  # the breaker of (realm, next hop) is open
     REALM_OVERLOAD = "realm_overload"

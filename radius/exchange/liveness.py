@@ -6,10 +6,11 @@ States and what moves them:
      ▲                    │                           │
      └──── any answer ────┴──── any answer, late too ─┘      A transport that cannot be opened leads to DOWN at once.
 
-A request that was not answered makes a hop suspect, and a suspect one is asked with Status-Server; only missed checks
-take it down, because a silent realm behind a healthy proxy says nothing about the proxy. A hop that is down and has
-never answered a check may not know Status-Server at all: after a minute it is tried again with requests. What is not
-here: sockets, packets, and which hop is taken (`selection`).
+A request that was not answered makes a hop suspect, and a suspect one is asked with Status-Server. An idle hop is asked
+too, and is suspect when it does not answer, if it ever answered a check. Only missed checks take a hop down, because a
+silent realm behind a healthy proxy says nothing about the proxy. A hop that is down and has never answered a check may
+not know Status-Server at all: after a minute it is tried again with requests. What is not here: sockets, packets, and
+which hop is taken (`selection`).
 """
 
 from enum import Enum
@@ -44,6 +45,7 @@ class HopEvent(Enum):
 # What is not in the table leaves the state as it is; what has to happen more than once is counted below.
 TRANSITIONS: Final[dict[tuple[HopState, HopEvent], HopState]] = {
     (HopState.UP, HopEvent.UNANSWERED): HopState.SUSPECT,
+    (HopState.UP, HopEvent.CHECK_MISSED): HopState.SUSPECT,
     (HopState.UP, HopEvent.TRANSPORT_FAILED): HopState.DOWN,
     (HopState.SUSPECT, HopEvent.ANSWERED): HopState.UP,
     (HopState.SUSPECT, HopEvent.CHECK_ANSWERED): HopState.UP,
@@ -81,6 +83,8 @@ class Liveness:
         if event in (HopEvent.CHECK_ANSWERED, HopEvent.CHECK_MISSED):
             self._missed_at = None
         before = self.state
+        if before is HopState.UP and event is HopEvent.CHECK_MISSED and not self._knows_checks:
+            return before  # it may not know Status-Server: nothing is wrong with it
         state = TRANSITIONS.get((before, event), before)
         needed = _NEEDED.get((before, event))
         if needed is not None:
@@ -96,6 +100,10 @@ class Liveness:
             self._down_since = now
         self._plan(event, now, has_changed=state is not before)
         return state
+
+    def ask(self, now: float) -> None:
+        """A check goes out to a hop that is up, and that nothing was heard of for long."""
+        self._missed_at = now + CHECK_SECONDS
 
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while there is nothing to ask."""

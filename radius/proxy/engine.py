@@ -40,7 +40,8 @@ MAX_SOURCES: Final = 4096  # client addresses with their ports; beyond, they are
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 _ACCESS_CHALLENGE: Final = int(Code.ACCESS_CHALLENGE)
-_EXPECTED_ANSWERS: Final = frozenset((_ACCESS_ACCEPT, int(Code.ACCESS_REJECT), _ACCESS_CHALLENGE))
+_PROTOCOL_ERROR: Final = int(Code.PROTOCOL_ERROR)
+_EXPECTED_ANSWERS: Final = frozenset((_ACCESS_ACCEPT, int(Code.ACCESS_REJECT), _ACCESS_CHALLENGE, _PROTOCOL_ERROR))
 _DYNAMIC_CODES: Final = frozenset((int(Code.DISCONNECT_REQUEST), int(Code.COA_REQUEST)))
 # Change-of-authorisation has no port of its own here: it gets its no wherever it comes (RFC 5176 §3.5).
 _AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
@@ -246,6 +247,10 @@ class Engine:
         if slot is None:
             upstream.late += 1
             self.notices.drop(DropReason.LATE_RESPONSE, upstream.key, now)
+            return
+        if packet.code == _PROTOCOL_ERROR:
+            self.notices.drop(DropReason.PROTOCOL_ERROR, upstream.key, now)
+            self.forwarding.divert(exchange, now)
             return
         octets = self._rewrite_answer(exchange, upstream, packet)
         if isinstance(octets, DropReason):

@@ -21,6 +21,7 @@ class Exchange:
         "client",
         "deadline",
         "interval",
+        "is_diverted",
         "key",
         "listener",
         "octets",
@@ -55,6 +56,8 @@ class Exchange:
     attempts: int
     """How often it was sent to this home server."""
     deadline: float
+    is_diverted: bool
+    """Whether a home server has sent it on to another by a Protocol-Error."""
 
     def __init__(
         self,
@@ -77,3 +80,4 @@ class Exchange:
         self.realm = None
         self.slot = None
         self.upstream = None
+        self.is_diverted = False

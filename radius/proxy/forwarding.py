@@ -19,13 +19,13 @@ from radius.exchange.selection import Pins, select_hop
 from radius.proxy.answers import Answers
 from radius.proxy.clients import REQUEST_WITHIN_LIBRARY
 from radius.proxy.exchange import Exchange
-from radius.proxy.loops import NONCE_OCTETS, LoopGuard
+from radius.proxy.loops import NONCE_OCTETS, LoopGuard, hop_counter_of
 from radius.proxy.ports import Flow, FlowOpener
 from radius.proxy.protection import Protection
 from radius.proxy.upstreams import Receive, Upstream
 from radius.proxy.watch import Watch
 from radius.wire.codes import AttributeType
-from radius.wire.packet import AUTHENTICATOR_OCTETS, Packet
+from radius.wire.packet import AUTHENTICATOR_OCTETS
 from radius.wire.rewrite import RewriteRefusal, rewrite_request
 
 TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
@@ -98,12 +98,14 @@ class Forwarding:
             )
         removed = [upstream for key, upstream in self.upstreams.items() if upstreams.get(key) is not upstream]
         self.upstreams = upstreams
+        self.watch.mind(upstreams.values())
         self._drain(removed)
 
     def move(self, upstream: Upstream, address: str) -> None:
         """The home server's name has this address now; what is outstanding at the old one may still be answered."""
         if self.upstreams.get(upstream.key) is upstream and upstream.address != address:
             self.upstreams[upstream.key] = Upstream(upstream.server, self._open_flow, self._receive, address)
+            self.watch.mind(self.upstreams.values())
             self._drain([upstream])
 
     def close(self) -> None:
@@ -112,10 +114,12 @@ class Forwarding:
             upstream.close()
         self.upstreams, self._draining = {}, []
 
-    def forward(self, exchange: Exchange, realm: Realm, now: float) -> RefusalReason | DropReason | None:
+    def forward(
+        self, exchange: Exchange, realm: Realm, now: float, *, other_than: Upstream | None = None
+    ) -> RefusalReason | DropReason | None:
         """The request is on its way to a home server; or why it can not be."""
         packet, client = exchange.packet, exchange.client
-        upstream = self._select(packet, realm, now)
+        upstream = self._select(exchange, realm, now, other_than=other_than)
         if upstream is None or upstream.address is None:
             return RefusalReason.NO_LIVE_HOME_SERVER
         if client.is_proxy and upstream.server.library == client.library:
@@ -139,7 +143,7 @@ class Forwarding:
             downstream=client.keyed,
             upstream=upstream.keyed,
             attribute_filter=REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter,
-            appended=client.appended_to(packet.types),
+            appended=client.appended_to(packet.types) + hop_counter_of(packet, upstream.server),
             proxy_state=proxy_state,
         )
         if not isinstance(octets, bytes):
@@ -155,19 +159,25 @@ class Forwarding:
         slot.flow.send(octets)
         return None
 
-    def _select(self, packet: Packet, realm: Realm, now: float) -> Upstream | None:
+    def _select(
+        self, exchange: Exchange, realm: Realm, now: float, *, other_than: Upstream | None = None
+    ) -> Upstream | None:
         upstreams = self.upstreams
         keys = realm.home_servers
         if len(keys) == 1:
-            return upstreams.get(keys[0])
+            only = upstreams.get(keys[0])
+            return None if only is other_than else only
+        packet, client = exchange.packet, exchange.client
         pinned = self._pins.find(realm.name, packet.value_of(_STATE))
-        candidates = [upstreams[key] for key in keys if key in upstreams]
+        candidates = [upstreams[key] for key in keys if key in upstreams and upstreams[key] is not other_than]
+        if client.is_proxy:  # back to who asked only when there is no other, and then it is refused
+            candidates = [each for each in candidates if each.server.library != client.library] or candidates
         breakers = self.protection.breakers
         if len(breakers):  # a server that is silent for this realm only when there is no other
             candidates = [each for each in candidates if breakers.would_admit(realm.name, each.key, now)] or candidates
         return select_hop(
             candidates,
-            pinned=upstreams.get(pinned) if pinned in keys else None,
+            pinned=next((each for each in candidates if each.key == pinned), None) if pinned else None,
             affinity=packet.value_of(_CALLING_STATION_ID) + realm.name.encode(),
             spreads=bool(candidates) and candidates[0].server.is_hosted,
         )
@@ -179,6 +189,7 @@ class Forwarding:
         if upstream.open_flow() is None:
             self.watch.see(upstream, HopEvent.TRANSPORT_FAILED, now)
             return RefusalReason.NO_LIVE_HOME_SERVER
+        self.watch.begin(now)
         if self._tidy_at is None:
             self._tidy_at = now + TIDY_SECONDS
         slot = upstream.identifiers.take(exchange)
@@ -249,13 +260,29 @@ class Forwarding:
     def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:
         """Whether the request went on to another home server, since its own is down."""
         realm = exchange.realm
-        other = self._select(exchange.packet, realm, now) if realm is not None else None
+        other = self._select(exchange, realm, now) if realm is not None else None
         if realm is None or other is None or other is upstream or other.is_down:
             return False
         self._give_up(exchange)
-        if self.forward(exchange, realm, now) is not None:
-            self._answers.refuse(exchange, RefusalReason.NO_LIVE_HOME_SERVER, now)
+        self._send_on(exchange, realm, now)
         return True
+
+    def divert(self, exchange: Exchange, now: float) -> None:
+        """The home server can not answer, and says so: another one is asked, once, or the client gets a no."""
+        realm, upstream = exchange.realm, exchange.upstream
+        self.finish(exchange)
+        if exchange.is_diverted or realm is None or self._select(exchange, realm, now, other_than=upstream) is None:
+            self._answers.refuse(exchange, RefusalReason.HOP_ERROR, now)
+            return
+        exchange.is_diverted = True
+        self._send_on(exchange, realm, now, other_than=upstream)
+
+    def _send_on(self, exchange: Exchange, realm: Realm, now: float, *, other_than: Upstream | None = None) -> None:
+        refusal = self.forward(exchange, realm, now, other_than=other_than)
+        if isinstance(refusal, RefusalReason):
+            self._answers.refuse(exchange, refusal, now)
+        elif refusal is not None:
+            self._answers.drop(exchange, refusal, now)
 
     def _time_out(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
         """A client that is an access point gets a no; a proxy gets silence, since it may know another way."""

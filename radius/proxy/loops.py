@@ -1,15 +1,22 @@
 """Our own Proxy-State: opaque to others, unforgeable, and known again when it comes back in a request.
 
 A nonce and a keyed digest of it. The key is the node's, shared by its workers and kept over restarts, so a request that
-went round is known whichever worker meets it.
+went round is known whichever worker meets it. A ring in which somebody takes all Proxy-States off is ended by the hop
+counter that radsecproxy counts down too.
 """
 
 import hashlib
 import hmac
 from typing import Final
 
-from radius.wire.packet import Packet
+from federation.snapshot import HomeServer
+from radius.wire.codes import AttributeType, VendorId
+from radius.wire.packet import Packet, build_vendor_attribute
 
+HOPS: Final = 20  # that a request may still make when it leaves us
+_HOP_VENDOR: Final = int(VendorId.RADSEC_PROXY_TTL).to_bytes(4)
+_HOP_COUNTER: Final = build_vendor_attribute(VendorId.RADSEC_PROXY_TTL, 1, HOPS.to_bytes(4))
+_VENDOR_SPECIFIC: Final = int(AttributeType.VENDOR_SPECIFIC)
 NONCE_OCTETS: Final = 4
 DIGEST_OCTETS: Final = 8
 STATE_OCTETS: Final = NONCE_OCTETS + DIGEST_OCTETS
@@ -37,3 +44,14 @@ class LoopGuard:
 
     def _is_ours(self, value: bytes) -> bool:
         return len(value) == STATE_OCTETS and hmac.compare_digest(value, self.make(value[:NONCE_OCTETS]))
+
+
+def hop_counter_of(packet: Packet, server: HomeServer) -> bytes:
+    """Return the hop counter that a request gets on its way to that server: none when it has one, or stays here."""
+    if server.is_hosted:
+        return b""
+    if _VENDOR_SPECIFIC in packet.types:
+        octets = packet.octets
+        if any(octets[at + 2 : at + 6] == _HOP_VENDOR for at in packet.vendor_specifics):
+            return b""
+    return _HOP_COUNTER

@@ -15,6 +15,7 @@ _EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
 _ERROR_CAUSES: Final[dict[RefusalReason, int]] = {
     RefusalReason.UNROUTABLE: ErrorCause.REQUEST_NOT_ROUTABLE,
     RefusalReason.NO_LIVE_HOME_SERVER: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.HOP_ERROR: ErrorCause.REQUEST_NOT_ROUTABLE,
     RefusalReason.EAP_MALFORMED: ErrorCause.INVALID_EAP_PACKET,
 }
 

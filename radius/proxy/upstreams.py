@@ -27,6 +27,7 @@ class Upstream:
         "answers",
         "check_authenticator",
         "identifiers",
+        "is_draining",
         "key",
         "keyed",
         "late",
@@ -50,6 +51,7 @@ class Upstream:
         self.address = server.host if is_address(server.host) else address
         if server.transport is not Transport.UDP:
             self.address = None
+        self.is_draining = False  # it left the snapshot, and what it was asked may still be answered
         self.check_authenticator = b""  # of the Status-Server that is out
         self.requests = 0
         self.answers = 0
@@ -66,7 +68,7 @@ class Upstream:
 
     def open_flow(self) -> Flow | None:
         """Another source port, if there may be one and the system gives it."""
-        if self.address is None or not self.identifiers.may_grow:
+        if self.address is None or self.is_draining or not self.identifiers.may_grow:
             return None
         flow = self._open(self.address, self.server.port, self._receive)
         if flow is not None:

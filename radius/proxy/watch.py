@@ -1,6 +1,6 @@
-"""Looking after home servers that are not simply up: they are asked with Status-Server until it is clear."""
+"""Looking after home servers: those in doubt, and those that were silent for long, are asked with Status-Server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from radius.errors import DropReason
@@ -12,22 +12,41 @@ from radius.wire.codes import Code
 from radius.wire.packet import AUTHENTICATOR_OCTETS, Packet
 
 CHECK_IDENTIFIER: Final = 0  # Status-Server's own, on the first flow: it never waits for an identifier
+IDLE_SECONDS: Final = 30  # a home server with nothing to do is asked this often (RFC 3539 §3.4.1)
+ROUND_SECONDS: Final = 1.0  # a thirtieth of them at a time, so that no burst goes out
 _CHECK_ANSWERS: Final = frozenset((int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT), int(Code.ACCOUNTING_RESPONSE)))
 
 
 class Watch:
-    """The home servers whose state is in doubt."""
+    """The home servers whose state is in doubt, and a look at the others now and then."""
 
-    __slots__ = ("_notices", "_random_octets", "_watched")
+    __slots__ = ("_activity", "_all", "_notices", "_random_octets", "_round", "_round_at", "_watched")
 
     def __init__(self, notices: Notices, random_octets: Callable[[int], bytes]) -> None:
         """All are believed to be up."""
         self._notices = notices
         self._random_octets = random_octets
         self._watched: dict[int, Upstream] = {}
+        self._all: list[Upstream] = []
+        self._round = 0
+        self._activity: dict[str, int] = {}  # packets to and from a home server, when it was last looked at
+        self._round_at: float | None = None
+
+    def mind(self, upstreams: Iterable[Upstream]) -> None:
+        """These are all the home servers."""
+        self._all = list(upstreams)
+        keys = {upstream.key for upstream in self._all}
+        self._activity = {key: packets for key, packets in self._activity.items() if key in keys}
+
+    def begin(self, now: float) -> None:
+        """A source port is open: from now on the idle are asked."""
+        if self._round_at is None:
+            self._round_at = now + ROUND_SECONDS
 
     def see(self, upstream: Upstream, event: HopEvent, now: float) -> None:
-        """Take note of what was seen of a home server."""
+        """Take note of what was seen of a home server; one that has left the snapshot is nobody's concern."""
+        if upstream.is_draining:
+            return
         before = upstream.liveness.state
         state = upstream.liveness.see(event, now)
         if state is not HopState.UP:
@@ -37,6 +56,7 @@ class Watch:
 
     def leave(self, upstream: Upstream) -> None:
         """It is no longer in the snapshot: nobody asks how it is."""
+        upstream.is_draining = True
         self._watched.pop(id(upstream), None)
 
     def take_answer(self, upstream: Upstream, packet: Packet, now: float) -> None:
@@ -59,13 +79,17 @@ class Watch:
 
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while there is nobody to ask."""
-        if not self._watched:
-            return None
-        times = [upstream.liveness.next_timer() for upstream in self._watched.values()]
-        return min((time for time in times if time is not None), default=None)
+        earliest = self._round_at
+        for upstream in self._watched.values():
+            time = upstream.liveness.next_timer()
+            if time is not None and (earliest is None or time < earliest):
+                earliest = time
+        return earliest
 
     def on_timer(self, now: float) -> None:
         """Ask those whose time has come."""
+        if self._round_at is not None and now >= self._round_at:
+            self._look_round(now)
         for number, upstream in list(self._watched.items()):
             before = upstream.liveness.state
             if upstream.liveness.on_timer(now):
@@ -73,8 +97,22 @@ class Watch:
             state = upstream.liveness.state
             if state is not before:
                 self._notices.tell_hop(upstream.key, state.value)
-            if state is HopState.UP:
+            if state is HopState.UP and upstream.liveness.next_timer() is None:
                 del self._watched[number]
+
+    def _look_round(self, now: float) -> None:
+        """Ask those of the next share that have nothing to do, as a peer that went away shows in no other way."""
+        self._round_at = now + ROUND_SECONDS * (0.9 + self._random_octets(4)[0] / 1275)  # within a tenth
+        share = -(-len(self._all) // IDLE_SECONDS)
+        for upstream in self._all[self._round * share : (self._round + 1) * share]:
+            packets = upstream.requests + upstream.answers + upstream.late
+            is_idle = self._activity.get(upstream.key) == packets
+            self._activity[upstream.key] = packets
+            if is_idle and upstream.liveness.state is HopState.UP and upstream.identifiers.flows:
+                upstream.liveness.ask(now)
+                self._watched[id(upstream)] = upstream
+                self._ask(upstream)
+        self._round = (self._round + 1) % IDLE_SECONDS
 
     def _ask(self, upstream: Upstream) -> None:
         """Send Status-Server: only Message-Authenticator in it, new each time (RFC 5997 §3 and §4.1)."""

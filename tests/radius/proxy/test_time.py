@@ -67,8 +67,8 @@ class TestRepeat:
         flow, request = world.forward_one()
         world.answer(flow, respond(request))
         world.run(60.0)
-        assert world.take_forwarded() == []
-        assert world.engine.next_timer() is None
+        assert world.take_requests() == []
+        assert len(world.engine.duplicates) == 0
 
     def test_access_point_gets_a_refusal_at_the_deadline(self, world: World) -> None:
         """20 seconds, below what its own three tries take; signed, and kept for its repeats."""

@@ -150,6 +150,10 @@ class World:
             flow.sent.clear()
         return taken
 
+    def take_requests(self) -> list[tuple[FakeFlow, bytes]]:
+        """The same without Status-Server."""
+        return [(flow, octets) for flow, octets in self.take_forwarded() if octets[0] != Code.STATUS_SERVER]
+
     def forward_one(self) -> tuple[FakeFlow, Packet]:
         """The one request that a home server got."""
         ((flow, octets),) = self.take_forwarded()
