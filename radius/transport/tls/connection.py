@@ -1,0 +1,299 @@
+"""One RADIUS/TLS connection, either end: handshake, packets in both directions, deadlines, a bounded way out.
+
+What waits at a wake-up goes out as one record, with Nagle's delay off. A peer that does not read is cut off, and one
+whose stream can not be followed is too (RFC 6613 §2.6.4). What is not here: who the peer may be (`contexts`), what its
+packets mean (`on_packet`), and when a lost connection is dialled again.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from time import monotonic
+from typing import Final, Protocol
+
+from cryptography import x509
+from OpenSSL import SSL
+
+from radius.errors import DropReason
+from radius.transport.tls.contexts import read_chain
+from radius.transport.tls.identity import PeerIdentity, read_identity
+from radius.wire.framing import PacketFrames
+
+MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
+_READ_OCTETS: Final = 65_536
+
+
+class Closing(Enum):
+    """Why a connection ended."""
+
+    BY_PEER = "by_peer"
+    BY_US = "by_us"
+    HANDSHAKE_FAILED = "handshake_failed"
+    DEADLINE = "deadline"
+    MALFORMED = "malformed"
+    NOT_READING = "not_reading"
+    NOT_TRUSTED = "not_trusted"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds that the peer has; an idle time of None is for ever."""
+
+    handshake: float = 10.0
+    first_packet: float | None = 30.0
+    packet: float = 10.0  # from its first octet to its last
+    idle: float | None = 600.0
+    write: float = 10.0  # until it reads again
+
+
+class PacketCodec(Protocol):
+    """Turns the packets of a connection into those of RADIUS/1.0 and back; chosen after the handshake."""
+
+    def decode(self, octets: bytes, /) -> bytes | DropReason:
+        """What came, as RADIUS/1.0; or why the connection has to be closed."""
+        ...
+
+    def encode(self, octets: bytes, /) -> bytes:
+        """A packet of RADIUS/1.0 as it travels."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What a connection tells; all are called in the event loop."""
+
+    on_ready: Callable[["TlsConnection"], None]
+    on_packet: Callable[["TlsConnection", bytes, float], DropReason | None]  # a reason: it was malformed
+    on_closed: Callable[["TlsConnection", Closing], None]
+    choose_codec: Callable[[bytes], PacketCodec | None] = lambda _protocol: None  # by ALPN; None: as it is
+
+
+class TlsConnection(asyncio.Protocol):
+    """One connection; `check` is to be called about once a second, for the deadlines."""
+
+    def __init__(self, tls: SSL.Connection, events: Events, deadlines: Deadlines) -> None:
+        """It begins when the loop connects it."""
+        self.identity: PeerIdentity | None = None  # known after the handshake
+        self.chain: tuple[x509.Certificate, ...] = ()
+        self.address: tuple[object, ...] = ()
+        self.is_ready = False
+        self.received = 0
+        self.sent = 0
+        self._tls = tls
+        self._events = events
+        self._deadlines = deadlines
+        self._codec: PacketCodec | None = None
+        self._frames = PacketFrames()
+        self._transport: asyncio.Transport | None = None
+        self._queue: list[bytes] = []
+        self._queued_octets = 0
+        self._is_flushing = False
+        self._closing: Closing | None = None
+        self._began_at = self._heard_at = monotonic()
+        self._partial_since: float | None = None
+        self._paused_since: float | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing travels any more."""
+        return self._closing is not None
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The TCP connection stands."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.address = tuple(transport.get_extra_info("peername") or ())
+        tcp = transport.get_extra_info("socket")
+        if tcp is not None:
+            with suppress(OSError):
+                tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._began_at = self._heard_at = monotonic()
+        if self._closing is not None:
+            transport.abort()
+        else:
+            self._shake_hands()
+
+    def data_received(self, data: bytes) -> None:
+        """Octets came."""
+        if self._closing is not None:
+            return
+        self._tls.bio_write(data)
+        if not self.is_ready and not self._shake_hands():
+            return
+        self._read()
+
+    def pause_writing(self) -> None:
+        """The peer does not read as fast as we write."""
+        self._paused_since = monotonic()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._paused_since = None
+        self._flush()
+
+    def eof_received(self) -> bool:
+        """The peer sends nothing more: the connection is over."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The TCP connection is gone."""
+        del exc  # resets and orderly ends are the same to us
+        self._transport = None
+        self._end(Closing.BY_PEER if self.is_ready else Closing.HANDSHAKE_FAILED)
+
+    # What we call.
+
+    def send(self, octets: bytes) -> bool:
+        """Whether the packet is on its way, or waits for the handshake; with too many waiting the connection ends."""
+        if self._closing is not None:
+            return False
+        self._queue.append(octets)
+        self._queued_octets += len(octets)
+        if self._queued_octets > MAX_QUEUED_OCTETS:
+            self.abort(Closing.NOT_READING)
+            return False
+        if self.is_ready and not self._is_flushing:
+            self._is_flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+        return True
+
+    def close(self, reason: Closing = Closing.BY_US) -> None:
+        """End it in order: what waits goes out, then close_notify."""
+        if self._closing is None and self.is_ready:
+            self._flush()
+            with suppress(SSL.Error):
+                self._tls.shutdown()
+            self._pump()
+        if self._transport is not None:
+            self._transport.close()
+        self._end(reason)
+
+    def abort(self, reason: Closing) -> None:
+        """End it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._end(reason)
+
+    def check(self, now: float, wall_clock: float) -> None:
+        """End what is over its time; a connection never outlives a certificate of its chain."""
+        if self._closing is not None:
+            return
+        limits = self._deadlines
+        if not self.is_ready:
+            if now - self._began_at > limits.handshake:
+                self.abort(Closing.DEADLINE)
+        elif self.identity is not None and wall_clock >= self.identity.not_after:
+            self.close(Closing.NOT_TRUSTED)
+        elif self._paused_since is not None and now - self._paused_since > limits.write:
+            self.abort(Closing.NOT_READING)
+        elif self._partial_since is not None and now - self._partial_since > limits.packet:
+            self.abort(Closing.DEADLINE)
+        else:
+            allowed = limits.idle if self.received else limits.first_packet
+            if allowed is not None and now - self._heard_at > allowed:
+                self.close(Closing.DEADLINE)
+
+    # How it works.
+
+    def _shake_hands(self) -> bool:
+        """Whether the handshake is done."""
+        try:
+            self._tls.do_handshake()
+        except SSL.WantReadError:
+            self._pump()
+            return False
+        except SSL.Error:
+            self._pump()  # the alert
+            self._refuse()
+            return False
+        self._pump()
+        self.chain = read_chain(self._tls)
+        try:
+            self.identity = read_identity(self.chain)
+            self._codec = self._events.choose_codec(self._tls.get_alpn_proto_negotiated())
+        except (ValueError, StopIteration):  # no chain was verified: the handshake does not let this happen
+            self._refuse()
+            return False
+        self.is_ready = True
+        self._heard_at = monotonic()
+        self._events.on_ready(self)
+        self._flush()
+        return self._closing is None
+
+    def _refuse(self) -> None:
+        if self._transport is not None:
+            self._transport.close()  # what was written still goes out
+        self._end(Closing.HANDSHAKE_FAILED)
+
+    def _read(self) -> None:
+        """Take what has come out of the records, packet by packet."""
+        while self._closing is None:
+            try:
+                octets = self._tls.recv(_READ_OCTETS)
+            except SSL.WantReadError:
+                break
+            except SSL.ZeroReturnError:
+                self.close(Closing.BY_PEER)
+                return
+            except SSL.Error:
+                self._pump()  # the alert
+                self.close(Closing.MALFORMED if self.received else Closing.HANDSHAKE_FAILED)
+                return
+            self._take(octets)
+        self._pump()  # TLS itself may have something to say
+
+    def _take(self, octets: bytes) -> None:
+        now = monotonic()
+        packets = self._frames.receive(octets)
+        if isinstance(packets, DropReason):
+            self.close(Closing.MALFORMED)
+            return
+        if not self._frames.pending_octets:
+            self._partial_since = None
+        elif packets or self._partial_since is None:
+            self._partial_since = now
+        for packet in packets:
+            self._heard_at = now
+            self.received += 1
+            octets_or_reason = packet if self._codec is None else self._codec.decode(packet)
+            if isinstance(octets_or_reason, DropReason) or self._events.on_packet(self, octets_or_reason, now):
+                self.close(Closing.MALFORMED)
+            if self._closing is not None:
+                return
+
+    def _flush(self) -> None:
+        """Everything that waits goes into one write, unless the peer is behind."""
+        self._is_flushing = False
+        if not self._queue or not self.is_ready or self._paused_since is not None or self._closing is not None:
+            return
+        queue, self._queue, self._queued_octets = self._queue, [], 0
+        codec = self._codec
+        self.sent += len(queue)
+        octets = b"".join(queue) if codec is None else b"".join(map(codec.encode, queue))
+        try:
+            self._tls.sendall(octets)
+        except SSL.Error:
+            self.abort(Closing.BY_PEER)
+            return
+        self._pump()
+
+    def _pump(self) -> None:
+        """Records go to the network."""
+        transport = self._transport
+        while transport is not None and not transport.is_closing():
+            try:
+                octets = self._tls.bio_read(_READ_OCTETS)
+            except SSL.Error:  # WantRead: there is nothing
+                return
+            transport.write(octets)
+
+    def _end(self, reason: Closing) -> None:
+        if self._closing is None:
+            self._closing = reason
+            self._queue.clear()
+            self._events.on_closed(self, reason)

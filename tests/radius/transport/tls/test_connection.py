@@ -1,0 +1,252 @@
+"""Two ends of a connection over loopback."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic, time
+
+import pytest
+
+from radius.errors import DropReason
+from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
+from radius.transport.tls.contexts import Judge, Trust
+from radius.transport.tls.identity import PeerIdentity
+from tests.radius.transport.tls.members import Authority, names_of
+
+PACKET = bytes((1, 7)) + (20).to_bytes(2) + bytes(16)
+SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture(scope="module")
+def server(authority: Authority) -> Trust:
+    return Trust(authority.credentials(authority.issue(names_of("fed.example.org"))))
+
+
+@pytest.fixture(scope="module")
+def client(authority: Authority) -> Trust:
+    return Trust(authority.credentials(authority.issue(names_of("ap.lib.example"))))
+
+
+@dataclass
+class End:
+    """What one end has seen."""
+
+    verdict: DropReason | None = None
+    packets: list[bytes] = field(default_factory=list[bytes])
+    closings: list[Closing] = field(default_factory=list[Closing])
+    connections: list[TlsConnection] = field(default_factory=list[TlsConnection])
+
+    def events(self) -> Events:
+        return Events(self.connections.append, self._take, lambda _, reason: self.closings.append(reason))
+
+    def _take(self, _connection: TlsConnection, packet: bytes, _now: float) -> DropReason | None:
+        self.packets.append(packet)
+        return self.verdict
+
+
+def anybody(_identity: PeerIdentity) -> bool:
+    return True
+
+
+def nobody(_identity: PeerIdentity) -> bool:
+    return False
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - a look now and then, once
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def listening(
+    trust: Trust, end: End, judge: Judge = anybody, deadlines: Deadlines | None = None
+) -> AsyncGenerator[int]:
+    """The port of a listener; its connections are kept in `end` once they are ready."""
+    loop = asyncio.get_running_loop()
+    made: list[TlsConnection] = []
+
+    def make() -> TlsConnection:
+        made.append(TlsConnection(trust.accept(judge), end.events(), deadlines or Deadlines()))
+        return made[-1]
+
+    server = await loop.create_server(make, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        for connection in made:
+            connection.abort(Closing.BY_US)
+        server.close()
+        await server.wait_closed()
+
+
+async def dial(trust: Trust, end: End, port: int, judge: Judge = anybody) -> TlsConnection:
+    connection = TlsConnection(trust.dial(judge, "fed.example.org"), end.events(), Deadlines())
+    await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", port)
+    return connection
+
+
+def test_packets_travel_both_ways(server: Trust, client: Trust) -> None:
+    """Packets sent before the handshake wait for it, and a thousand at once arrive whole and in order."""
+
+    async def run() -> None:
+        here, there = End(), End()
+        sent = [bytes((1, number % 256)) + (20).to_bytes(2) + number.to_bytes(16) for number in range(1000)]
+        async with listening(server, here) as port:
+            connection = await dial(client, there, port)
+            for packet in sent:
+                assert connection.send(packet)
+            await until(lambda: len(here.packets) == len(sent))
+            assert here.packets == sent
+            identity = here.connections[0].identity
+            assert identity is not None
+            assert identity.names == ("ap.lib.example",)
+            here.connections[0].send(PACKET)
+            await until(lambda: there.packets == [PACKET])
+            connection.close()
+            await until(lambda: here.closings == [Closing.BY_PEER])
+            assert there.closings == [Closing.BY_US]
+            assert not connection.send(PACKET)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("refuses", ["server", "client"])
+def test_refused_peer_gets_no_connection(server: Trust, client: Trust, refuses: str) -> None:
+    """Whoever refuses the other, both ends close, and no packet is read."""
+
+    async def run() -> None:
+        here, there = End(), End()
+        async with listening(server, here, nobody if refuses == "server" else anybody) as port:
+            connection = await dial(client, there, port, nobody if refuses == "client" else anybody)
+            connection.send(PACKET)
+            await until(lambda: bool(here.closings and there.closings))
+            assert here.closings == [Closing.HANDSHAKE_FAILED]
+            assert not here.packets
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("octets", "verdict"),
+    [(b"\x01\x07\x00\x13" + bytes(16), None), (b"GET / HTTP/1.1\r\n\r\n", None), (PACKET, DropReason.ATTRIBUTE_LENGTH)],
+    ids=["length 19", "http", "packet that is refused"],
+)
+def test_malformed_costs_the_connection(
+    server: Trust, client: Trust, octets: bytes, verdict: DropReason | None
+) -> None:
+    """After a bad Length or a malformed packet nothing that follows is read (RFC 6613 §2.6.4)."""
+
+    async def run() -> None:
+        here, there = End(verdict), End()
+        async with listening(server, here) as port:
+            connection = await dial(client, there, port)
+            connection.send(octets + PACKET)
+            await until(lambda: bool(here.closings and there.closings))
+            assert here.closings == [Closing.MALFORMED]
+            assert len(here.packets) == (verdict is not None)
+
+    asyncio.run(run())
+
+
+class TestDeadlines:
+    def test_silence_before_the_handshake(self, server: Trust) -> None:
+        """Who connects and says nothing is cut off after the handshake's time."""
+
+        async def run() -> None:
+            here = End()
+            connection = TlsConnection(server.accept(anybody), here.events(), Deadlines())
+            connection.check(monotonic() + 9, time())
+            assert not here.closings
+            connection.check(monotonic() + 11, time())
+            assert here.closings == [Closing.DEADLINE]
+
+        asyncio.run(run())
+
+    @pytest.mark.parametrize(
+        ("octets", "seconds", "is_over"),
+        [
+            (b"", 29, False),
+            (b"", 31, True),
+            (PACKET, 599, False),
+            (PACKET, 601, True),
+            (PACKET[:5], 9, False),
+            (PACKET[:5], 11, True),
+            (PACKET + PACKET[:5], 11, True),
+        ],
+    )
+    def test_silence_after_it(
+        self, server: Trust, client: Trust, octets: bytes, seconds: int, *, is_over: bool
+    ) -> None:
+        """A first packet within 30 s, a packet whole within 10 s of its first octet, something every 600 s."""
+
+        async def run() -> None:
+            here, there = End(), End()
+            async with listening(server, here) as port:
+                connection = await dial(client, there, port)
+                if octets:
+                    connection.send(octets)
+                await until(lambda: bool(here.connections and connection.is_ready))
+                await asyncio.sleep(0.05)
+                here.connections[0].check(monotonic() + seconds, time())
+                assert here.connections[0].is_closed is is_over
+
+        asyncio.run(run())
+
+    def test_certificate_ends(self, server: Trust, client: Trust) -> None:
+        """A connection ends with the first certificate of its chain, on both ends."""
+
+        async def run() -> None:
+            here, there = End(), End()
+            async with listening(server, here) as port:
+                await dial(client, there, port)
+                await until(lambda: bool(here.connections))
+                here.connections[0].check(monotonic(), time() + 86_395)
+                assert not here.connections[0].is_closed
+                here.connections[0].check(monotonic(), time() + 86_401)
+                assert here.closings == [Closing.NOT_TRUSTED]
+                await until(lambda: there.closings == [Closing.BY_PEER])
+
+        asyncio.run(run())
+
+    def test_peer_that_does_not_read(self, server: Trust, client: Trust) -> None:
+        """What waits for it is bounded: the connection ends, the memory does not."""
+
+        async def run() -> None:
+            here, there = End(), End()
+            async with listening(server, here) as port:
+                connection = await dial(client, there, port)
+                await until(lambda: bool(here.connections and connection.is_ready))
+                here.connections[0].pause_writing()
+                packet = bytes((2, 1)) + (4096).to_bytes(2) + bytes(4092)
+                assert all(here.connections[0].send(packet) for _ in range(256))
+                assert not here.connections[0].send(packet)
+                assert here.closings == [Closing.NOT_READING]
+
+        asyncio.run(run())
+
+    def test_peer_that_reads_too_late(self, server: Trust, client: Trust) -> None:
+        """It has ten seconds to begin to read again, and then gets what waited."""
+
+        async def run() -> None:
+            here, there = End(), End()
+            async with listening(server, here) as port:
+                await dial(client, there, port)
+                await until(lambda: bool(here.connections))
+                end = here.connections[0]
+                end.pause_writing()
+                end.send(PACKET)
+                end.check(monotonic() + 9, time())
+                end.resume_writing()
+                await until(lambda: there.packets == [PACKET])
+                end.pause_writing()
+                end.check(monotonic() + 11, time())
+                assert here.closings == [Closing.NOT_READING]
+
+        asyncio.run(run())
