@@ -205,6 +205,6 @@ def build_key(header: bytes, key: bytes, salt: bytes, secret: bytes, authenticat
 def find_key(packet: Read, header: bytes, secret: bytes, authenticator: bytes) -> bytes:
     """Return the key that a packet brings; empty when there is none."""
     for value in packet.all(VENDOR_SPECIFIC):
-        if value.startswith(header):
+        if value.startswith(header) and len(value) == value[5] + 4:  # of another form it is no key, and passes as it is
             return reveal_key(value[6:], secret, authenticator)
     return b""
