@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -105,8 +105,7 @@ class TlsConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP connection stands."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # TCP's; uvloop's is one without saying so
         self.address = tuple(transport.get_extra_info("peername") or ())
         tcp = transport.get_extra_info("socket")
         if tcp is not None:
@@ -114,7 +113,7 @@ class TlsConnection(asyncio.Protocol):
                 tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._began_at = self._heard_at = monotonic()
         if self._closing is not None:
-            transport.abort()
+            self._transport.abort()
         else:
             self._shake_hands()
 

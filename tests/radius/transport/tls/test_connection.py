@@ -1,12 +1,13 @@
 """Two ends of a connection over loopback."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic, time
 
 import pytest
+import uvloop
 
 from radius.errors import DropReason
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
@@ -56,6 +57,12 @@ def anybody(_identity: PeerIdentity) -> bool:
 
 def nobody(_identity: PeerIdentity) -> bool:
     return False
+
+
+def run_in_loop(test: Coroutine[None, None, None]) -> None:
+    """Run it in the loop of the service's workers."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(test)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -114,7 +121,7 @@ def test_packets_travel_both_ways(server: Trust, client: Trust) -> None:
             assert there.closings == [Closing.BY_US]
             assert not connection.send(PACKET)
 
-    asyncio.run(run())
+    run_in_loop(run())
 
 
 @pytest.mark.parametrize("refuses", ["server", "client"])
@@ -130,7 +137,7 @@ def test_refused_peer_gets_no_connection(server: Trust, client: Trust, refuses: 
             assert here.closings == [Closing.HANDSHAKE_FAILED]
             assert not here.packets
 
-    asyncio.run(run())
+    run_in_loop(run())
 
 
 @pytest.mark.parametrize(
@@ -152,7 +159,7 @@ def test_malformed_costs_the_connection(
             assert here.closings == [Closing.MALFORMED]
             assert len(here.packets) == (verdict is not None)
 
-    asyncio.run(run())
+    run_in_loop(run())
 
 
 class TestDeadlines:
@@ -167,7 +174,7 @@ class TestDeadlines:
             connection.check(monotonic() + 11, time())
             assert here.closings == [Closing.DEADLINE]
 
-        asyncio.run(run())
+        run_in_loop(run())
 
     @pytest.mark.parametrize(
         ("octets", "seconds", "is_over"),
@@ -197,7 +204,7 @@ class TestDeadlines:
                 here.connections[0].check(monotonic() + seconds, time())
                 assert here.connections[0].is_closed is is_over
 
-        asyncio.run(run())
+        run_in_loop(run())
 
     def test_certificate_ends(self, server: Trust, client: Trust) -> None:
         """A connection ends with the first certificate of its chain, on both ends."""
@@ -213,7 +220,7 @@ class TestDeadlines:
                 assert here.closings == [Closing.NOT_TRUSTED]
                 await until(lambda: there.closings == [Closing.BY_PEER])
 
-        asyncio.run(run())
+        run_in_loop(run())
 
     def test_peer_that_does_not_read(self, server: Trust, client: Trust) -> None:
         """What waits for it is bounded: the connection ends, the memory does not."""
@@ -229,7 +236,7 @@ class TestDeadlines:
                 assert not here.connections[0].send(packet)
                 assert here.closings == [Closing.NOT_READING]
 
-        asyncio.run(run())
+        run_in_loop(run())
 
     def test_peer_that_reads_too_late(self, server: Trust, client: Trust) -> None:
         """It has ten seconds to begin to read again, and then gets what waited."""
@@ -249,4 +256,4 @@ class TestDeadlines:
                 end.check(monotonic() + 11, time())
                 assert here.closings == [Closing.NOT_READING]
 
-        asyncio.run(run())
+        run_in_loop(run())
