@@ -71,7 +71,7 @@ def _cross(random: Random, datagram: Datagram, proxy: Proxy) -> Datagram:
     target = (proxy.host, random.choice(sorted(proxy.ports))) if proxy.ports else datagram.target
     source = proxy.ports[target[1]].target if target[1] in proxy.ports else datagram.source
     octets_now = bytes((datagram.octets[0], random.randrange(8))) + datagram.octets[2:]
-    return Datagram(source, target, octets_now, is_genuine=False)
+    return Datagram(source, target, octets_now, is_genuine=octets_now == datagram.octets and datagram.is_genuine)
 
 
 def _forge(random: Random, proxy: Proxy) -> Datagram:

@@ -261,11 +261,12 @@ class Proxy:
         if is_first and depth == 1 and sent.library == self.registry.library(sent.realm):
             return  # a patron at home: the library may tell its own network what it likes
         allowed = set(MAY_COME_BACK)
-        is_visitor = is_first and site is not None and sent.library != self.registry.library(sent.realm)
-        vlan = site.guest_vlan if is_visitor and site is not None and packet.code == octets.ACCESS_ACCEPT else None
-        if vlan is not None:
+        is_default = self.registry.plan.has_default_route and depth > 1  # whose patron it is, nobody here may know
+        is_visitor = is_first and sent.library != self.registry.library(sent.realm)
+        vlan = site.guest_vlan if is_first and site is not None and packet.code == octets.ACCESS_ACCEPT else None
+        if vlan is not None and (is_visitor or is_default):
             allowed |= GUEST_VLAN
-            demand(packet.all(81) == [str(vlan).encode()], f"a visitor got the VLAN {packet.all(81)}")
+            demand(not is_visitor or packet.all(81) == [str(vlan).encode()], f"a visitor got the VLAN {packet.all(81)}")
         leaked = {kind for kind, _ in packet.attributes} - allowed
         demand(not leaked, f"attributes {leaked} came back to {marker!r}")
         for value in packet.all(octets.VENDOR_SPECIFIC):
