@@ -20,7 +20,7 @@ from radius.proxy.engine import Engine
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Address, Flow
-from radius.proxy.upstreams import Upstream, is_address
+from radius.proxy.upstreams import Upstream, choose_address, is_address
 from radius.transport.faults import Faults
 from radius.transport.udp import connect_udp, make_flow_reader, make_reader
 
@@ -189,8 +189,9 @@ class ProxyService:
             _log.warning("name_not_resolved", extra={"host": host, "error": str(error)})
             return
         addresses = [str(entry[4][0]) for entry in found]
-        if addresses and upstream.address not in addresses:  # one that still holds is kept
-            self.engine.move(upstream, addresses[0])
+        address = choose_address(addresses, upstream.address, is_down=upstream.is_down)
+        if address is not None:
+            self.engine.move(upstream, address)
 
 
 class RandomPool:

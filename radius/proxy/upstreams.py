@@ -1,6 +1,6 @@
 """Home servers as the packet path needs them: their source ports, what is outstanding, and whether they live."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
 from typing import Final
@@ -107,6 +107,18 @@ class Upstream:
             "timeouts": self.timeouts,
             "late": self.late,
         }
+
+
+def choose_address(found: Sequence[str], current: str | None, *, is_down: bool) -> str | None:
+    """Return where a home server of these addresses is asked: where it was while that holds and lives, else the next.
+
+    None when it has no address and never had one.
+    """
+    if not found:
+        return current
+    if current not in found:
+        return found[0]
+    return found[(found.index(current) + 1) % len(found)] if is_down else current
 
 
 def is_address(host: str) -> bool:

@@ -1,9 +1,12 @@
 """What the proxy does about a next hop: idle checks, Protocol-Error, the hop counter, those that have left."""
 
+import pytest
+
 from federation.reasons import RefusalReason
 from federation.snapshot import Realm
 from radius.errors import DropReason
 from radius.exchange.liveness import HopState
+from radius.proxy.upstreams import choose_address
 from radius.wire.authenticators import sign_response
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet, build_vendor_attribute
@@ -170,6 +173,28 @@ class TestHopCounter:
         world.send(access_request())
         _, packet = world.forward_one()
         assert AttributeType.VENDOR_SPECIFIC not in packet.types
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("found", "current", "is_down", "chosen"),
+        [
+            (["192.0.2.1", "192.0.2.2"], None, True, "192.0.2.1"),
+            (["192.0.2.1", "192.0.2.2"], "192.0.2.2", False, "192.0.2.2"),
+            (["192.0.2.1", "192.0.2.2"], "192.0.2.1", True, "192.0.2.2"),
+            (["192.0.2.1", "192.0.2.2"], "192.0.2.2", True, "192.0.2.1"),
+            (["192.0.2.1"], "192.0.2.1", True, "192.0.2.1"),
+            (["192.0.2.3"], "192.0.2.1", False, "192.0.2.3"),
+            ([], "192.0.2.1", True, "192.0.2.1"),
+            ([], None, True, None),
+        ],
+        ids=["first", "kept", "next", "round", "only", "moved", "no answer", "never"],
+    )
+    def test_name_with_several_addresses_leads_to_one_that_lives(
+        self, found: list[str], current: str | None, is_down: bool, chosen: str | None
+    ) -> None:
+        """An address is kept while it holds and answers; when it is silent the next one has its turn."""
+        assert choose_address(found, current, is_down=is_down) == chosen
 
 
 class TestWayBack:
