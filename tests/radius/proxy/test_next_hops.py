@@ -191,7 +191,7 @@ class TestAddresses:
         ids=["first", "kept", "next", "round", "only", "moved", "no answer", "never"],
     )
     def test_name_with_several_addresses_leads_to_one_that_lives(
-        self, found: list[str], current: str | None, is_down: bool, chosen: str | None
+        self, found: list[str], current: str | None, *, is_down: bool, chosen: str | None
     ) -> None:
         """An address is kept while it holds and answers; when it is silent the next one has its turn."""
         assert choose_address(found, current, is_down=is_down) == chosen
