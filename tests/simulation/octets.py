@@ -203,8 +203,9 @@ def build_key(header: bytes, key: bytes, salt: bytes, secret: bytes, authenticat
 
 
 def find_key(packet: Read, header: bytes, secret: bytes, authenticator: bytes) -> bytes:
-    """Return the key that a packet brings; empty when there is none."""
+    """Return the key that a packet brings; empty when there is none, or none that its receiver could read."""
     for value in packet.all(VENDOR_SPECIFIC):
-        if value.startswith(header) and len(value) == value[5] + 4:  # of another form it is no key, and passes as it is
+        is_whole = len(value) >= 24 and value[5] == len(value) - 4 and not (len(value) - 8) % 16
+        if value.startswith(header) and is_whole:
             return reveal_key(value[6:], secret, authenticator)
     return b""
