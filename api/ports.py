@@ -1,4 +1,4 @@
-"""What the API needs from outside and does not make itself; `biebroam.py` hands it in."""
+"""What the API needs from outside and does not make itself; `biebroam_roles.py` hands it in."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

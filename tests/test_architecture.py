@@ -155,7 +155,7 @@ def test_pyrad_has_one_importer() -> None:
 
 def test_modules_keep_to_the_cap() -> None:
     """A module of more than 500 lines, or a test of more than 800, holds more than one idea."""
-    ours = [*modules(), ROOT / "biebroam.py"]
+    ours = [*modules(), ROOT / "biebroam.py", ROOT / "biebroam_roles.py"]
     too_long = [str(p.relative_to(ROOT)) for p in ours if len(p.read_text().splitlines()) > 500]
     too_long += [
         str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob("*.py") if len(p.read_text().splitlines()) > 800

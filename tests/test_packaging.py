@@ -26,11 +26,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestWheel:
     def test_holds_the_packages_and_nothing_else(self, wheel: Path) -> None:
-        """The wheel has the four packages and the command line at its top, and no tests or documents."""
+        """The wheel has the four packages, the command line and its roles at its top, and no tests or documents."""
         with zipfile.ZipFile(wheel) as archive:
             tops = {name.split("/")[0] for name in archive.namelist()}
         metadata = {top for top in tops if top.endswith(".dist-info")}
-        assert tops - metadata == {"biebroam.py", "radius", "federation", "api", "config"}
+        assert tops - metadata == {"biebroam.py", "biebroam_roles.py", "radius", "federation", "api", "config"}
 
     def test_holds_every_file_that_the_code_reads(self, wheel: Path) -> None:
         """Migrations, dictionaries and examples travel with the code."""
