@@ -136,7 +136,7 @@ def make_reader(udp: socket.socket, receive: Callable[[bytes, Address, float], N
     return read if many is None else read_batch
 
 
-def make_flow_reader(udp: socket.socket, receive: Callable[[bytes, float], None]) -> Callable[[], None]:
+def make_flow_reader(udp: socket.socket, receive: Callable[[bytes, float], object]) -> Callable[[], None]:
     """The same for a connected socket; an ICMP error is not heard, since anybody can send one."""
     recv = udp.recv
     descriptor = udp.fileno()

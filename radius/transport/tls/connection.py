@@ -23,6 +23,7 @@ from radius.transport.tls.identity import PeerIdentity, read_identity
 from radius.wire.framing import PacketFrames
 
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
+KEEPALIVE_SECONDS: Final = 30  # an idle connection is asked this often whether its other end is there
 _READ_OCTETS: Final = 65_536
 
 
@@ -80,6 +81,7 @@ class TlsConnection(asyncio.Protocol):
         self.chain: tuple[x509.Certificate, ...] = ()
         self.address: tuple[object, ...] = ()
         self.is_ready = False
+        self.failure = ""  # why the handshake did not succeed, in OpenSSL's words
         self.received = 0
         self.sent = 0
         self._tls = tls
@@ -109,8 +111,7 @@ class TlsConnection(asyncio.Protocol):
         self.address = tuple(transport.get_extra_info("peername") or ())
         tcp = transport.get_extra_info("socket")
         if tcp is not None:
-            with suppress(OSError):
-                tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _set_options(tcp, self._deadlines)
         self._began_at = self._heard_at = monotonic()
         if self._closing is not None:
             self._transport.abort()
@@ -206,7 +207,8 @@ class TlsConnection(asyncio.Protocol):
         except SSL.WantReadError:
             self._pump()
             return False
-        except SSL.Error:
+        except SSL.Error as error:
+            self.failure = _describe(error)
             self._pump()  # the alert
             self._refuse()
             return False
@@ -296,3 +298,19 @@ class TlsConnection(asyncio.Protocol):
             self._closing = reason
             self._queue.clear()
             self._events.on_closed(self, reason)
+
+
+def _set_options(tcp: socket.socket, limits: Deadlines) -> None:
+    """No delay for small records, and an end to a connection whose other end has gone without a word."""
+    with suppress(OSError):  # not every system has all of them
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS // 3)
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.write * 1000))
+
+
+def _describe(error: SSL.Error) -> str:
+    """What OpenSSL says, without what the peer may have put in."""
+    details = error.args[0] if error.args else ()
+    return str(details[0][-1]) if details and details[0] else "the connection ended"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL, crypto
 
@@ -74,6 +74,17 @@ class Trust:
         connection.set_connect_state()
         return connection
 
+    @property
+    def own_anchor(self) -> str:
+        """The fingerprint, SHA-256, of the anchor that our own chain ends in; empty when it is none of ours."""
+        store = self._build_store()
+        peer, *others = (crypto.X509.from_cryptography(each) for each in self._chain)
+        try:
+            chain = crypto.X509StoreContext(store, peer, others).get_verified_chain()
+        except crypto.X509StoreContextError:
+            return ""
+        return chain[-1].to_cryptography().fingerprint(hashes.SHA256()).hex()
+
     def is_revoked(self, identity: PeerIdentity) -> bool:
         """Whether a certificate of the peer's chain is revoked."""
         own = self.credentials.revoked_serials
@@ -81,15 +92,19 @@ class Trust:
 
     def believes(self, chain: tuple[x509.Certificate, ...]) -> bool:
         """Whether a chain that was verified once, the peer's first, would be again, by anchors and time."""
-        store = crypto.X509Store()
-        for anchor in self._anchors:
-            store.add_cert(crypto.X509.from_cryptography(anchor))
+        store = self._build_store()
         peer, *others = (crypto.X509.from_cryptography(each) for each in chain)
         try:
             crypto.X509StoreContext(store, peer, others).verify_certificate()
         except crypto.X509StoreContextError:
             return False
         return True
+
+    def _build_store(self) -> crypto.X509Store:
+        store = crypto.X509Store()
+        for anchor in self._anchors:
+            store.add_cert(crypto.X509.from_cryptography(anchor))
+        return store
 
     def _build(self, method: int) -> SSL.Context:
         context = SSL.Context(method)

@@ -39,6 +39,15 @@ class ServerName:
     host: str  # as configured: a DNS name or an IP address
     realms: frozenset[str] = frozenset()  # that it serves, for certificates with NAIRealm
 
+    @property
+    def server_name(self) -> str | None:
+        """What the server is told whom we want; None for an address (RFC 6066 §3)."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return self.host
+        return None
+
     def matches(self, identity: PeerIdentity) -> bool:
         """Whether the certificate is of that server; a wildcard stands for one whole label, the left-most."""
         if any(_matches_name(pattern, realm) for pattern in identity.nai_realms for realm in self.realms):
