@@ -105,7 +105,9 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
     if kind == "proxy":
         from radius.proxy.service import ProxyService, ProxySockets
 
-        proxy = ProxyService(ProxySockets(sockets["auth"], sockets["acct"]), loop_key=sealer.derive(b"proxy-state"))
+        proxy = ProxyService(
+            ProxySockets(sockets["auth"], sockets["acct"], sockets["radsec"]), loop_key=sealer.derive(b"proxy-state")
+        )
         feed = SnapshotFeed(
             Snapshot,
             saved_path=directory.snapshot,
@@ -188,6 +190,22 @@ def bind_radius(settings: "Settings", port: int, workers: int) -> "BoundGroup":
     return bound
 
 
+def bind_radsec(settings: "Settings", workers: int) -> "BoundGroup":
+    """Listening TCP sockets on every address of RADIUS, for RADIUS/TLS."""
+    import socket
+
+    from config.settings import ALL_ADDRESSES
+    from radius.supervisor import bind_group
+
+    return bind_group(
+        settings.listen,
+        settings.radsec_port,
+        kind=socket.SOCK_STREAM,
+        workers=workers,
+        skips_missing_families=settings.listen == ALL_ADDRESSES,
+    )
+
+
 def bind_api(settings: "Settings") -> "BoundGroup":
     """The listening socket of the API."""
     import socket
@@ -227,14 +245,20 @@ def serve(settings: "Settings", *, is_single: bool) -> int:
     workers = 1 if is_single else settings.workers
     auth = bind_radius(settings, settings.auth_port, workers)
     acct = bind_radius(settings, settings.acct_port, workers)
+    radsec = bind_radsec(settings, workers)
     home = bind_group([LOOPBACK], 0, kind=socket.SOCK_DGRAM)
     api = bind_api(settings)
     settings = replace(settings, hosted_homes=(f"{LOOPBACK}:{home.port}",))
     sockets: dict[str, Sockets] = {
-        f"proxy-{number}": {"auth": auth.by_worker[number], "acct": acct.by_worker[number]} for number in range(workers)
+        f"proxy-{number}": {
+            "auth": auth.by_worker[number],
+            "acct": acct.by_worker[number],
+            "radsec": radsec.by_worker[number],
+        }
+        for number in range(workers)
     }
     sockets |= {"api-0": {"api": api.by_worker[0]}, "recorder-0": {}, "home-0": {"auth": home.by_worker[0]}}
-    ports = {"auth": auth.port, "acct": acct.port, "api": api.port, "home": [home.port]}
+    ports = {"auth": auth.port, "acct": acct.port, "radsec": radsec.port, "api": api.port, "home": [home.port]}
 
     def tell_ports() -> None:
         write_ports(directory, ports)
@@ -275,6 +299,7 @@ def serve_alone(role: str, settings: "Settings") -> int:
         bound["auth"] = bind_radius(settings, settings.auth_port, 1)
     if role == "proxy":
         bound["acct"] = bind_radius(settings, settings.acct_port, 1)
+        bound["radsec"] = bind_radsec(settings, 1)
     if role == "api":
         bound["api"] = bind_api(settings)
     sockets = {name: group.by_worker[0] for name, group in bound.items()}

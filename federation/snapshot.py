@@ -78,6 +78,8 @@ class HomeServer:
     secret: SharedSecret = RADSEC_SECRET
     requires_message_authenticator: bool = True
     is_hosted: bool = False
+    # That are its library's, for NAIRealm in its certificate (RFC 7585 §2.2); another realm makes it no other server.
+    realms: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ On the packet path an *expected* bad packet is a returned `DropReason`, never an
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class DropReason(StrEnum):
@@ -44,6 +45,23 @@ class DropReason(StrEnum):
     NOT_READY = "not_ready"  # no snapshot yet
     RATE_LIMITED = "rate_limited"
     INTERNAL_ERROR = "internal_error"  # our bug; logged once with its trace
+
+
+# After one of these a stream can not be believed any more: its peer has another secret, or what comes next can not be
+# found (RFC 6613 §2.6.4). Over UDP they cost one datagram.
+BREAKS_STREAM: Final = frozenset(
+    {
+        DropReason.TOO_SHORT,
+        DropReason.LENGTH_FIELD,
+        DropReason.ATTRIBUTE_TYPE_ZERO,
+        DropReason.ATTRIBUTE_LENGTH,
+        DropReason.ATTRIBUTE_OVERRUN,
+        DropReason.MESSAGE_AUTHENTICATOR_FORM,
+        DropReason.MESSAGE_AUTHENTICATOR_WRONG,
+        DropReason.REQUEST_AUTHENTICATOR_WRONG,
+        DropReason.RESPONSE_AUTHENTICATOR_WRONG,
+    }
+)
 
 
 class RadiusError(Exception):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import NamedTuple
 
@@ -54,7 +55,8 @@ def compile_snapshot(session: Session, sealer: Sealer, hosted: tuple[HomeServer,
     realms: dict[str, Realm] = {}
     members = _read_members(session, sealer)
     for member in members:
-        servers.update((server.key, server) for server in member.home_servers)
+        names = tuple(name for name, _ in member.realms)
+        servers.update((server.key, replace(server, realms=names)) for server in member.home_servers)
         keys = tuple(server.key for server in member.home_servers) or hosted_keys
         if MemberRole.HOME in member.roles:
             for name, includes_subrealms in member.realms:

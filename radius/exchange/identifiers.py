@@ -65,6 +65,10 @@ class Identifiers(Generic[Flow, Exchange]):
         self._free = deque(slot for slot in self._free if slot.flow is not flow)
         return [slot.exchange for slot in slots if slot.exchange is not None]
 
+    def waiting_on(self, flow: Flow) -> list[Exchange]:
+        """What waits for an answer on that flow."""
+        return [slot.exchange for slot in self._flows.get(flow, ()) if slot.exchange is not None]
+
     def shrink(self) -> Flow | None:
         """Remove and return a flow that can be spared: nothing waits on it, and the others stay half free.
 

@@ -4,7 +4,8 @@ States and what moves them:
 
     UP ──unanswered──▶ SUSPECT ──3 checks missed──▶ DOWN ──3 checks answered──▶ UP
      ▲                    │                           │
-     └──── any answer ────┴──── any answer, late too ─┘      A transport that cannot be opened leads to DOWN at once.
+     └──── any answer ────┴──── any answer, late too ─┘      A transport that cannot be opened leads to DOWN at once;
+                                                             a connection that stands again leads to UP.
 
 A request that was not answered makes a hop suspect, and a suspect one is asked with Status-Server. An idle hop is asked
 too, and is suspect when it does not answer, if it ever answered a check. Only missed checks take a hop down, because a
@@ -39,6 +40,7 @@ class HopEvent(Enum):
     CHECK_ANSWERED = "check_answered"
     CHECK_MISSED = "check_missed"
     TRANSPORT_FAILED = "transport_failed"
+    TRANSPORT_READY = "transport_ready"  # a connection stands (RFC 6613 §2.6.1)
     TRIED_AGAIN = "tried_again"  # it was down for long, and may not know Status-Server
 
 
@@ -53,6 +55,7 @@ TRANSITIONS: Final[dict[tuple[HopState, HopEvent], HopState]] = {
     (HopState.SUSPECT, HopEvent.TRANSPORT_FAILED): HopState.DOWN,
     (HopState.DOWN, HopEvent.ANSWERED): HopState.UP,
     (HopState.DOWN, HopEvent.CHECK_ANSWERED): HopState.UP,
+    (HopState.DOWN, HopEvent.TRANSPORT_READY): HopState.UP,
     (HopState.DOWN, HopEvent.TRIED_AGAIN): HopState.UP,
 }
 # How often, in a row, before the table holds.

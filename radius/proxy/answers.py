@@ -60,8 +60,7 @@ class Answers:
         if not self.duplicates.answer(exchange.key, exchange.packet.authenticator, octets, now):
             return False
         self.notices.answers[CODE_NAMES[octets[0]]] += 1
-        exchange.listener.send(octets, exchange.source)
-        return True
+        return exchange.listener.send(octets, exchange.source)
 
     def tell(self, exchange: Exchange, outcome: Outcome, reason: RefusalReason | None, now: float) -> None:
         """Who counts and keeps what happened hears of it."""

@@ -13,7 +13,7 @@ from federation.policy import (
     RESPONSE_ATTRIBUTES,
     RESPONSE_VENDOR_ATTRIBUTES,
 )
-from federation.snapshot import Client
+from federation.snapshot import RADSEC_SECRET, Client
 from radius.wire.authenticators import KeyedSecret
 from radius.wire.codes import AttributeType
 from radius.wire.packet import HEADER_OCTETS, Packet, build_attribute
@@ -66,6 +66,7 @@ class ClientState:
         "client",
         "guest_attributes",
         "is_proxy",
+        "is_stream",
         "key",
         "keyed",
         "library",
@@ -80,13 +81,15 @@ class ClientState:
     )
 
     def __init__(self, client: Client) -> None:
-        """The client has a secret: it speaks UDP."""
+        """All is computed from the client; one with a name in its certificate speaks RADIUS/TLS."""
         self.client = client
+        self.is_stream = client.certificate_name is not None
         self.key = client.key
         self.library = client.library
         self.is_proxy = client.is_proxy
-        self.requires_message_authenticator = client.requires_message_authenticator
-        self.keyed = KeyedSecret(client.secret or b"")
+        # Over TLS nothing can be put in on the way: the flags are for UDP (CVE-2024-3596).
+        self.requires_message_authenticator = client.requires_message_authenticator and not self.is_stream
+        self.keyed = KeyedSecret(RADSEC_SECRET if self.is_stream else client.secret or b"")
         name = client.operator_name.encode("ascii")
         self._operator_name = build_attribute(_OPERATOR_NAME, _REALM_NAMESPACE + name) if name else b""
         self._cui_request = _CUI_REQUEST if client.requests_cui else b""
@@ -141,20 +144,21 @@ def _build_vlan(vlan: int | None) -> bytes:
 
 
 class Clients:
-    """Finds the client of a source address: the longest prefix wins."""
+    """Finds the client of a source address, where the longest prefix wins, or of a name in a certificate."""
 
-    __slots__ = ("_by_prefix", "_cache")
+    __slots__ = ("_by_prefix", "_cache", "by_name")
 
     def __init__(self, clients: Iterable[Client], known: Mapping[str, ClientState] | None = None) -> None:
         """`known` are states of an earlier snapshot, used again where the client is the same."""
         known = known or {}
         self._cache: dict[str, ClientState | None] = {}
         prefixes: dict[tuple[int, int], dict[int, ClientState]] = {}
+        self.by_name: dict[str, ClientState] = {}  # the name in its certificate, lower-case
         for client in clients:
-            if not client.secret:  # it comes by TLS, and is found by its certificate
-                continue
             earlier = known.get(client.key)
             state = earlier if earlier is not None and earlier.client == client else ClientState(client)
+            if client.certificate_name is not None:
+                self.by_name[client.certificate_name.lower()] = state
             for network in client.networks:
                 by_network = prefixes.setdefault((network.version, network.prefixlen), {})
                 by_network[int(network.network_address) >> (network.max_prefixlen - network.prefixlen)] = state
@@ -163,7 +167,9 @@ class Clients:
     @property
     def states(self) -> dict[str, ClientState]:
         """All clients by their keys."""
-        return {state.key: state for _, by_network in self._by_prefix for state in by_network.values()}
+        states = {state.key: state for _, by_network in self._by_prefix for state in by_network.values()}
+        states.update((state.key, state) for state in self.by_name.values())
+        return states
 
     def find(self, host: str) -> ClientState | None:
         """Return the client that sends from that address, as recvfrom writes it."""

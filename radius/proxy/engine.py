@@ -21,13 +21,14 @@ from radius.proxy.clients import (
     RESPONSE_FROM_MEMBER,
     RESPONSE_WITHIN_LIBRARY,
     Clients,
+    ClientState,
 )
 from radius.proxy.exchange import Exchange
 from radius.proxy.forwarding import REWRITE_REFUSALS, Forwarding
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
-from radius.proxy.ports import Address, Flow, FlowOpener, Listener
+from radius.proxy.ports import Address, Flow, FlowOpener, Listener, StreamOpener
 from radius.proxy.replies import answer_accounting, answer_dynamic_authorization, answer_status
 from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER
@@ -46,6 +47,7 @@ _DYNAMIC_CODES: Final = frozenset((int(Code.DISCONNECT_REQUEST), int(Code.COA_RE
 # Change-of-authorisation has no port of its own here: it gets its no wherever it comes (RFC 5176 §3.5).
 _AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
 _ACCOUNTING_CODES: Final = frozenset((int(Code.ACCOUNTING_REQUEST), int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
+_STREAM_CODES: Final = _AUTHENTICATION_CODES | _ACCOUNTING_CODES  # RADIUS/TLS has one port (RFC 6614 §2.5)
 _STATE: Final = int(AttributeType.STATE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
 
@@ -58,6 +60,7 @@ class Engine:
         *,
         notices: Notices,
         open_flow: FlowOpener,
+        open_stream: StreamOpener | None = None,
         random_octets: Callable[[int], bytes],
         random_fraction: Callable[[], float],
         wall_clock: Callable[[], float],
@@ -70,6 +73,7 @@ class Engine:
         Args:
             notices: the counters, and the log behind them.
             open_flow: opens source ports towards home servers.
+            open_stream: opens connections to those that are reached by RADIUS/TLS; None: they are not.
             random_octets: so many unpredictable octets.
             random_fraction: uniform in 0 to 1, for jitter.
             wall_clock: seconds since the epoch, for events.
@@ -87,6 +91,7 @@ class Engine:
         self.forwarding = Forwarding(
             self._answers,
             open_flow=open_flow,
+            open_stream=open_stream,
             receive=self.receive_response,
             random_octets=random_octets,
             random_fraction=random_fraction,
@@ -137,21 +142,39 @@ class Engine:
         if client is None:
             self.notices.drop(DropReason.UNKNOWN_CLIENT, source[0], now)
             return
+        self.receive_from(client, listener, datagram, source, now)
+
+    def receive_from(
+        self, client: ClientState, listener: Listener, datagram: bytes, source: Address, now: float
+    ) -> DropReason | None:
+        """Take one packet of a client that is known, by its address or by its certificate.
+
+        Returns why it could not be believed, if it could not; what is believed gets its answer through the listener.
+        """
         packet = parse_packet(datagram)
         if not isinstance(packet, Packet):
             self.notices.drop(packet, client.key, now)
-            return
+            return packet
         code = packet.code
-        if code not in (_ACCOUNTING_CODES if listener.is_accounting else _AUTHENTICATION_CODES):
+        if code not in (
+            _STREAM_CODES
+            if client.is_stream
+            else _ACCOUNTING_CODES
+            if listener.is_accounting
+            else _AUTHENTICATION_CODES
+        ):
             self.notices.drop(DropReason.CODE_NOT_EXPECTED, client.key, now)
-            return
+            return DropReason.CODE_NOT_EXPECTED
         reason = decide_request_authenticity(
-            packet, client.keyed, requires_message_authenticator=client.requires_message_authenticator
+            packet,
+            client.keyed,
+            requires_message_authenticator=client.requires_message_authenticator,
+            limits_proxy_state=not client.is_stream,
         )
         if reason is not None:
             client.unsigned += reason is DropReason.MESSAGE_AUTHENTICATOR_MISSING
             self.notices.drop(reason, client.key, now)
-            return
+            return reason
         self.notices.requests[CODE_NAMES[code]] += 1
         source = self._intern(source)
         key = (source, packet.octets[:2], listener)
@@ -176,6 +199,7 @@ class Engine:
             self.notices.drop(
                 DropReason.DUPLICATE_PENDING if seen is Seen.PENDING else DropReason.QUEUE_FULL, client.key, now
             )
+        return None
 
     def _intern(self, source: Address) -> Address:
         """The same object for each request of one port: the table of duplicates keeps a hundred thousand of them."""
@@ -222,46 +246,54 @@ class Engine:
 
     # From home servers.
 
-    def receive_response(self, upstream: Upstream, flow: Flow, datagram: bytes, now: float) -> None:
-        """Take one datagram that came to a flow of the home server's."""
+    def receive_response(self, upstream: Upstream, flow: Flow, datagram: bytes, now: float) -> DropReason | None:
+        """Take one packet that came to a flow of the home server's; returns why it was not used, if it was not."""
         packet = parse_packet(datagram)
         if not isinstance(packet, Packet):
             self.notices.drop(packet, upstream.key, now)
-            return
+            return packet
         identifier = packet.identifier
         if identifier == CHECK_IDENTIFIER:
             was_down = upstream.is_down
             self.forwarding.watch.take_answer(upstream, packet, now)
             if was_down and not upstream.is_down:
                 self.protection.breakers.forget_hop(upstream.key)
-            return
+            return None
         slot = upstream.identifiers.find(flow, identifier)
         exchange = slot.exchange if slot is not None else upstream.identifiers.find_late(flow, identifier)
         reason = _decide_response(packet, upstream, exchange)
         if reason is not None or exchange is None:  # anybody can send it: timers and liveness stay as they are
-            self.notices.drop(reason or DropReason.UNMATCHED_RESPONSE, upstream.key, now)
-            return
+            reason = reason or DropReason.UNMATCHED_RESPONSE
+            self.notices.drop(reason, upstream.key, now)
+            return reason
         self.protection.hear(exchange, upstream.key)
         if upstream.liveness.state is not HopState.UP:
             self.forwarding.watch.see(upstream, HopEvent.ANSWERED, now)
-        if slot is None:
+        return self._take_answer(exchange, upstream, packet, now, is_late=slot is None)
+
+    def _take_answer(
+        self, exchange: Exchange, upstream: Upstream, packet: Packet, now: float, *, is_late: bool
+    ) -> DropReason | None:
+        """Take what is an answer to that request; returns why it is not passed on, if it is not."""
+        if is_late:
             upstream.late += 1
             self.notices.drop(DropReason.LATE_RESPONSE, upstream.key, now)
-            return
+            return DropReason.LATE_RESPONSE
         if packet.code == _PROTOCOL_ERROR:
             self.notices.drop(DropReason.PROTOCOL_ERROR, upstream.key, now)
             self.forwarding.divert(exchange, now)
-            return
+            return None
         octets = self._rewrite_answer(exchange, upstream, packet)
         if isinstance(octets, DropReason):
             self.notices.drop(octets, upstream.key, now)
-            return
+            return octets
         self.forwarding.finish(exchange)
         upstream.answers += 1
         if isinstance(octets, bytes):
             self._relay(exchange, packet, octets, now)
         else:
             self._answers.refuse(exchange, REWRITE_REFUSALS[octets], now)
+        return None
 
     def _rewrite_answer(
         self, exchange: Exchange, upstream: Upstream, packet: Packet

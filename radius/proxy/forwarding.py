@@ -20,9 +20,9 @@ from radius.proxy.answers import Answers
 from radius.proxy.clients import REQUEST_WITHIN_LIBRARY
 from radius.proxy.exchange import Exchange
 from radius.proxy.loops import NONCE_OCTETS, LoopGuard, hop_counter_of
-from radius.proxy.ports import Flow, FlowOpener
+from radius.proxy.ports import Flow, FlowOpener, Stream, StreamOpener
 from radius.proxy.protection import Protection
-from radius.proxy.upstreams import Receive, Upstream
+from radius.proxy.upstreams import GRACE_SECONDS, Receive, Upstream
 from radius.proxy.watch import Watch
 from radius.wire.codes import AttributeType
 from radius.wire.packet import AUTHENTICATOR_OCTETS
@@ -45,6 +45,7 @@ class Forwarding:
         "_draining",
         "_loop_guard",
         "_open_flow",
+        "_open_stream",
         "_pins",
         "_policy",
         "_random_fraction",
@@ -63,6 +64,7 @@ class Forwarding:
         answers: Answers,
         *,
         open_flow: FlowOpener,
+        open_stream: StreamOpener | None,
         receive: Receive,
         random_octets: Callable[[int], bytes],
         random_fraction: Callable[[], float],
@@ -80,6 +82,7 @@ class Forwarding:
         self._schedule: Schedule[Exchange] = Schedule()
         self._tidy_at: float | None = None
         self._open_flow = open_flow
+        self._open_stream = open_stream
         self._receive = receive
         self._random_octets = random_octets
         self._random_fraction = random_fraction
@@ -94,12 +97,19 @@ class Forwarding:
             upstreams[key] = (
                 earlier
                 if earlier is not None and earlier.server == server
-                else Upstream(server, self._open_flow, self._receive)
+                else Upstream(server, self._open_flow, self._receive, open_stream=self._open_stream, events=self)
             )
         removed = [upstream for key, upstream in self.upstreams.items() if upstreams.get(key) is not upstream]
         self.upstreams = upstreams
         self.watch.mind(upstreams.values())
         self._drain(removed)
+
+    def dial(self, now: float) -> None:
+        """Every home server that is reached by connections has one, or is being dialled, before anybody asks for it."""
+        for upstream in self.upstreams.values():
+            if upstream.is_stream and not upstream.identifiers.flows and upstream.open_flow() is not None:
+                upstream.lost_at = now
+                self.watch.begin(now)
 
     def move(self, upstream: Upstream, address: str) -> None:
         """The home server's name has this address now; what is outstanding at the old one may still be answered."""
@@ -118,7 +128,7 @@ class Forwarding:
         self, exchange: Exchange, realm: Realm, now: float, *, other_than: Upstream | None = None
     ) -> RefusalReason | DropReason | None:
         """The request is on its way to a home server; or why it can not be."""
-        packet, client = exchange.packet, exchange.client
+        client = exchange.client
         upstream = self._select(exchange, realm, now, other_than=other_than)
         if upstream is None or upstream.address is None:
             return RefusalReason.NO_LIVE_HOME_SERVER
@@ -133,12 +143,30 @@ class Forwarding:
             if isinstance(grown, RefusalReason):
                 return grown
             slot = grown
+        refusal = self._write(exchange, realm, upstream, slot.identifier)
+        if refusal is not None:
+            upstream.identifiers.release(slot)
+            return refusal
+        exchange.slot, exchange.upstream, exchange.attempts = slot, upstream, 1
+        exchange.interval = first_interval(self._policy, self._random_fraction())
+        exchange.place = self._schedule.add(exchange, now + exchange.interval)
+        self.outstanding += 1
+        self.protection.enter(exchange, realm)
+        upstream.requests += 1
+        slot.flow.send(exchange.octets)
+        return None
+
+    def _write(
+        self, exchange: Exchange, realm: Realm, upstream: Upstream, identifier: int
+    ) -> RefusalReason | DropReason | None:
+        """The exchange has its octets for that home server, with an authenticator of their own; or why it can not."""
+        packet, client = exchange.packet, exchange.client
         random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
         authenticator = random[:AUTHENTICATOR_OCTETS]
         proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
         octets = rewrite_request(
             packet,
-            identifier=slot.identifier,
+            identifier=identifier,
             authenticator=authenticator,
             downstream=client.keyed,
             upstream=upstream.keyed,
@@ -147,16 +175,8 @@ class Forwarding:
             proxy_state=proxy_state,
         )
         if not isinstance(octets, bytes):
-            upstream.identifiers.release(slot)
             return octets if isinstance(octets, DropReason) else REWRITE_REFUSALS[octets]
         exchange.authenticator, exchange.proxy_state, exchange.octets = authenticator, proxy_state, octets
-        exchange.slot, exchange.upstream, exchange.attempts = slot, upstream, 1
-        exchange.interval = first_interval(self._policy, self._random_fraction())
-        exchange.place = self._schedule.add(exchange, now + exchange.interval)
-        self.outstanding += 1
-        self.protection.enter(exchange, realm)
-        upstream.requests += 1
-        slot.flow.send(octets)
         return None
 
     def _select(
@@ -207,11 +227,66 @@ class Forwarding:
         slot, upstream = exchange.slot, exchange.upstream
         assert slot is not None  # it was found on it
         assert upstream is not None
+        self._forget(exchange)
+        upstream.identifiers.release(slot)
+
+    def _forget(self, exchange: Exchange) -> None:
+        """It waits no more; what becomes of its identifier is the caller's to say."""
         exchange.slot = None
         self.outstanding -= 1
         self.protection.leave(exchange)
-        upstream.identifiers.release(slot)
         self._schedule.remove(exchange, exchange.place)
+
+    # Connections to home servers, and what waits on them.
+
+    def resume(self, upstream: Upstream, stream: Stream, now: float) -> None:
+        """A connection stands: what waits on it is sent, as new requests (RFC 6613 §2.6.1)."""
+        if upstream.address is None:
+            self.protection.breakers.forget_hop(upstream.key)
+        upstream.address, upstream.lost_at = upstream.server.host, None
+        upstream.standing.add(stream)
+        self.watch.see(upstream, HopEvent.TRANSPORT_READY, now)
+        for exchange in upstream.identifiers.waiting_on(stream):
+            realm, slot = exchange.realm, exchange.slot
+            if realm is None or slot is None or slot.flow is not stream:  # the connection was lost meanwhile
+                continue
+            refusal = self._write(exchange, realm, upstream, slot.identifier)
+            if refusal is None:
+                upstream.repeats += 1
+                stream.send(exchange.octets)
+
+    def interrupt(self, upstream: Upstream, stream: Stream, now: float) -> None:
+        """A connection was lost, or could not be made: what waits on it goes another way, or waits for the next one."""
+        if stream not in upstream.identifiers.flows:
+            return
+        upstream.standing.discard(stream)
+        waiting = upstream.identifiers.waiting_on(stream)
+        if upstream.standing or upstream.is_draining:
+            upstream.identifiers.remove_flow(stream)
+            stream.close()
+            for exchange in waiting:
+                self._forget(exchange)
+                if exchange.realm is not None:
+                    self._send_on(exchange, exchange.realm, now)
+            return
+        if upstream.lost_at is None:
+            upstream.lost_at = now
+        if now - upstream.lost_at >= GRACE_SECONDS:
+            self._miss_connection(upstream, now)
+            return
+        for exchange in waiting:
+            self._fail_over(exchange, upstream, now)
+
+    def _miss_connection(self, upstream: Upstream, now: float) -> None:
+        """No connection stands for so long that nobody waits for one any more."""
+        if upstream.address is not None:
+            upstream.address = None
+            self.watch.see(upstream, HopEvent.TRANSPORT_FAILED, now)
+        for flow in upstream.identifiers.flows:
+            for exchange in upstream.identifiers.waiting_on(flow):
+                if not self._fail_over(exchange, upstream, now):
+                    self._give_up(exchange)
+                    self._answers.refuse(exchange, RefusalReason.NO_LIVE_HOME_SERVER, now)
 
     # Time.
 
@@ -238,12 +313,18 @@ class Forwarding:
         upstream, slot = exchange.upstream, exchange.slot
         if upstream is None or slot is None:
             return
-        if not self._answers.duplicates.is_pending(exchange.key, exchange.packet.authenticator):
-            self._give_up(exchange)  # the client has moved on (RFC 5080 §2.2.2)
+        if exchange.listener.is_closed or not self._answers.duplicates.is_pending(
+            exchange.key, exchange.packet.authenticator
+        ):
+            self._give_up(exchange)  # the client has moved on (RFC 5080 §2.2.2), or has gone
             self.protection.fail(exchange, upstream.key, now)
             return
         if now >= exchange.deadline:
             self._time_out(exchange, upstream, now)
+            return
+        if upstream.lost_at is not None and now - upstream.lost_at >= GRACE_SECONDS:
+            exchange.place = self._schedule.add(exchange, exchange.deadline)
+            self._miss_connection(upstream, now)
             return
         is_lost = upstream.is_down or self.protection.is_silent(exchange, upstream.key, now)
         if is_lost and self._fail_over(exchange, upstream, now):
@@ -254,17 +335,18 @@ class Forwarding:
             upstream.repeats += 1
             self.protection.miss(exchange, upstream.key, now)
             self.watch.see(upstream, HopEvent.UNANSWERED, now)
-            slot.flow.send(exchange.octets)
+            if not upstream.is_stream:  # over a connection nothing is sent twice (RFC 6613 §2.6.1)
+                slot.flow.send(exchange.octets)
         exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
 
     def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:
         """Whether the request went on to another home server, since its own is down."""
         realm = exchange.realm
-        other = self._select(exchange, realm, now) if realm is not None else None
-        if realm is None or other is None or other is upstream or other.is_down:
+        other = self._select(exchange, realm, now, other_than=upstream) if realm is not None else None
+        if realm is None or other is None or other.is_down:
             return False
         self._give_up(exchange)
-        self._send_on(exchange, realm, now)
+        self._send_on(exchange, realm, now, other_than=upstream)
         return True
 
     def divert(self, exchange: Exchange, now: float) -> None:
@@ -296,13 +378,11 @@ class Forwarding:
             self._answers.refuse(exchange, RefusalReason.HOME_SERVER_TIMEOUT, now)
 
     def _give_up(self, exchange: Exchange) -> None:
-        """Nobody waits for its answer any more; the timer has let go of it."""
+        """Nobody waits for its answer any more."""
         slot, upstream = exchange.slot, exchange.upstream
         assert slot is not None  # else it would not have been in the schedule
         assert upstream is not None
-        exchange.slot = None
-        self.outstanding -= 1
-        self.protection.leave(exchange)
+        self._forget(exchange)
         upstream.identifiers.give_up(slot)
 
     def _drain(self, removed: list[Upstream]) -> None:

@@ -3,24 +3,32 @@
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
+from federation.snapshot import HomeServer
+from radius.errors import DropReason
+
 Address: TypeAlias = tuple[Any, ...]  # as the socket module writes it
 
 
 class Listener(Protocol):
-    """Where requests come from: one bound socket."""
+    """Where requests come from: one bound socket, or one connection."""
 
     @property
     def is_accounting(self) -> bool:
         """Whether it takes accounting and no authentication."""
         ...
 
-    def send(self, octets: bytes, address: Address, /) -> None:
-        """The octets are on their way, or lost as datagrams are; never raises."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody can get an answer through it any more."""
+        ...
+
+    def send(self, octets: bytes, address: Address, /) -> bool:
+        """Whether the octets are on their way; they may be lost, as datagrams are. Never raises."""
         ...
 
 
 class Flow(Protocol):
-    """One source port towards a home server."""
+    """One source port, or one connection, towards a home server."""
 
     def send(self, octets: bytes, /) -> bool:
         """Whether the octets are on their way; never raises."""
@@ -34,6 +42,40 @@ class Flow(Protocol):
 class FlowOpener(Protocol):
     """Opens source ports towards home servers."""
 
-    def __call__(self, host: str, port: int, receive: Callable[[Flow, bytes, float], None], /) -> Flow | None:
+    def __call__(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
         """A new flow, whose datagrams go to `receive` with the time; None when there is none to be had now."""
+        ...
+
+
+class Stream(Flow, Protocol):
+    """A connection to a home server, which comes again when it is lost."""
+
+    def restart(self) -> None:
+        """The connection that stands is given up: its other end does not answer."""
+        ...
+
+
+class StreamOwner(Protocol):
+    """Whom a stream tells what becomes of it."""
+
+    server: HomeServer
+
+    def resume(self, stream: Stream, now: float, /) -> None:
+        """A connection stands: what was sent before has to be sent again."""
+        ...
+
+    def interrupt(self, stream: Stream, now: float, /) -> None:
+        """The connection was lost, or could not be made; the next attempt comes by itself."""
+        ...
+
+    def receive(self, stream: Stream, octets: bytes, now: float, /) -> DropReason | None:
+        """A packet came; returns why it was not used, if it was not."""
+        ...
+
+
+class StreamOpener(Protocol):
+    """Opens connections to home servers."""
+
+    def __call__(self, owner: StreamOwner, /) -> Stream | None:
+        """A new stream, which is dialled from now on; None when there can be none."""
         ...

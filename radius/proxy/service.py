@@ -20,6 +20,7 @@ from radius.proxy.engine import Engine
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Address, Flow
+from radius.proxy.streams import Streams
 from radius.proxy.upstreams import Upstream, choose_address, is_address
 from radius.transport.faults import Faults
 from radius.transport.udp import connect_udp, make_flow_reader, make_reader
@@ -37,10 +38,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProxySockets:
-    """Bound, non-blocking UDP sockets: the service reads them; who made them closes them."""
+    """Bound, non-blocking sockets: the service reads them; who made them closes them."""
 
     authentication: Sequence[socket.socket]
     accounting: Sequence[socket.socket] = ()
+    streams: Sequence[socket.socket] = ()  # listening, for RADIUS/TLS
 
 
 class ProxyService:
@@ -52,15 +54,18 @@ class ProxyService:
         self._events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
         self._events_lost = 0
         self._is_recorded = False  # until somebody takes events, none is missed
+        self.streams = Streams(sockets.streams, self)
         self.engine = Engine(
             notices=self.notices,
             open_flow=self._open_flow,
+            open_stream=self.streams.open_stream,
             random_octets=RandomPool().take,
             random_fraction=random.random,  # jitter, no secret
             wall_clock=time,
             emit=self._emit,
             loop_guard=LoopGuard(loop_key),
         )
+        self.streams.attach(self.engine)
         self._listeners = [_Listener(each, is_accounting=False) for each in sockets.authentication]
         self._listeners += [_Listener(each, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
@@ -74,11 +79,18 @@ class ProxyService:
         for listener in self._listeners:
             receive = partial(self.engine.receive_request, listener)
             self._loop.add_reader(listener.udp, self._guard(make_reader(listener.udp, receive)))
+        self.streams.start()
         self._resolve()
 
     def swap(self, snapshot: Snapshot) -> None:
-        """New requests meet this snapshot."""
+        """New requests meet this snapshot; connections that it does not believe any more are over.
+
+        Raises:
+            ValueError: it can not be used; the earlier one stays in force.
+        """
+        trust = self.streams.prepare(snapshot.peer_trust)
         self.engine.swap(snapshot)
+        self.streams.swap(trust, snapshot.home_servers)
         self._resolve()
 
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
@@ -86,6 +98,7 @@ class ProxyService:
         loop = asyncio.get_running_loop()
         for listener in self._listeners:
             loop.remove_reader(listener.udp)
+        await self.streams.stop()
         deadline = monotonic() + drain_seconds
         while self.engine.outstanding and monotonic() < deadline:  # noqa: ASYNC110 - a look now and then, once
             await asyncio.sleep(_DRAIN_STEP_SECONDS)
@@ -96,6 +109,7 @@ class ProxyService:
             with suppress(asyncio.CancelledError):
                 await self._resolving
         self.engine.close()
+        self.streams.close()
 
     def counters(self) -> dict[str, object]:
         """What a status report tells: plain numbers by stable codes."""
@@ -110,6 +124,8 @@ class ProxyService:
             "events_lost": self._events_lost,
             "clients": {key: client.counters() for key, client in engine.clients.states.items()},
             "home_servers": {key: upstream.counters() for key, upstream in engine.upstreams.items()},
+            "streams": self.streams.counters(),
+            "peers": self.streams.peers(),
         }
 
     def take_events(self) -> list[SignIn]:
@@ -131,13 +147,21 @@ class ProxyService:
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
-                self.notices.drops[DropReason.INTERNAL_ERROR] += 1
-                self._faults.tell("internal_error", error, monotonic())
-            timer = self._timer
-            if timer is None or timer.when() > monotonic() + ARM_SLACK_SECONDS:
-                self._arm()
+                self.catch(error)
+            self.keep_time()
 
         return guarded
+
+    def catch(self, error: Exception) -> None:
+        """A bug was met: it is counted, and told."""
+        self.notices.drops[DropReason.INTERNAL_ERROR] += 1
+        self._faults.tell("internal_error", error, monotonic())
+
+    def keep_time(self) -> None:
+        """The timer is armed for the engine's next deadline; one that is due soon anyway is left alone."""
+        timer = self._timer
+        if timer is None or timer.when() > monotonic() + ARM_SLACK_SECONDS:
+            self._arm()
 
     def _arm(self) -> None:
         due = self.engine.next_timer()
@@ -153,7 +177,7 @@ class ProxyService:
         self._timer = None
         self.engine.on_timer(monotonic())
 
-    def _open_flow(self, host: str, port: int, receive: Callable[[Flow, bytes, float], None]) -> Flow | None:
+    def _open_flow(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object]) -> Flow | None:
         if self._loop is None:
             return None
         try:
@@ -218,15 +242,17 @@ class RandomPool:
 class _Listener:
     """A bound socket as the engine sees it."""
 
-    __slots__ = ("is_accounting", "udp")
+    __slots__ = ("is_accounting", "is_closed", "udp")
 
     def __init__(self, udp: socket.socket, *, is_accounting: bool) -> None:
         self.udp = udp
         self.is_accounting = is_accounting
+        self.is_closed = False
 
-    def send(self, octets: bytes, address: Address, /) -> None:
+    def send(self, octets: bytes, address: Address, /) -> bool:
         with suppress(OSError):  # a full buffer or an unreachable client: lost, as datagrams are, and asked again
             self.udp.sendto(octets, address)
+        return True
 
 
 class _UdpFlow:

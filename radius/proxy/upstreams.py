@@ -1,56 +1,89 @@
 """Home servers as the packet path needs them: their source ports, what is outstanding, and whether they live."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Protocol, cast
 
 from federation.snapshot import HomeServer, Transport
+from radius.errors import DropReason
 from radius.exchange.identifiers import Identifiers
 from radius.exchange.liveness import HopState, Liveness
 from radius.proxy.exchange import Exchange
-from radius.proxy.ports import Flow, FlowOpener
+from radius.proxy.ports import Flow, FlowOpener, Stream, StreamOpener
 from radius.wire.authenticators import KeyedSecret
 
 MAX_FLOWS: Final = 64  # source ports to one home server: 16,320 requests outstanding
+MAX_STREAMS: Final = 16  # connections to one home server: 4,080 requests outstanding
+GRACE_SECONDS: Final = 3.0  # requests wait so long for a connection that was lost; then there is a no at once
 
-Receive = Callable[["Upstream", Flow, bytes, float], None]
+Receive = Callable[["Upstream", Flow, bytes, float], DropReason | None]
+
+
+class StreamEvents(Protocol):
+    """Who has to know when a connection to a home server comes and goes."""
+
+    def resume(self, upstream: "Upstream", stream: Stream, now: float, /) -> None:
+        """It stands again."""
+        ...
+
+    def interrupt(self, upstream: "Upstream", stream: Stream, now: float, /) -> None:
+        """It was lost, or could not be made."""
+        ...
 
 
 class Upstream:
     """One home server of the snapshot at one address."""
 
     __slots__ = (
+        "_events",
         "_open",
+        "_open_stream",
         "_receive",
         "address",
         "answers",
         "check_authenticator",
         "identifiers",
         "is_draining",
+        "is_stream",
         "key",
         "keyed",
         "late",
         "liveness",
+        "lost_at",
         "repeats",
         "requests",
         "requires_message_authenticator",
         "server",
+        "standing",
         "timeouts",
     )
 
-    def __init__(self, server: HomeServer, open_flow: FlowOpener, receive: Receive, address: str | None = None) -> None:
-        """No port is opened before the first request; `address` is what the server's name resolved to."""
+    def __init__(
+        self,
+        server: HomeServer,
+        open_flow: FlowOpener,
+        receive: Receive,
+        address: str | None = None,
+        *,
+        open_stream: StreamOpener | None = None,
+        events: StreamEvents | None = None,
+    ) -> None:
+        """No port is opened before the first request; `address` is what the server's name resolved to.
+
+        One that speaks RADIUS/TLS has connections, opened by `open_stream`, and `events` hears of them.
+        """
         self.server = server
         self.key = server.key
         self.keyed = KeyedSecret(server.secret)
-        self.requires_message_authenticator = server.requires_message_authenticator
-        self.identifiers: Identifiers[Flow, Exchange] = Identifiers(MAX_FLOWS)
+        self.is_stream = server.transport is Transport.TLS
+        # Over TLS nothing can be put in on the way: the flag is for UDP (CVE-2024-3596).
+        self.requires_message_authenticator = server.requires_message_authenticator and not self.is_stream
+        self.identifiers: Identifiers[Flow, Exchange] = Identifiers(MAX_STREAMS if self.is_stream else MAX_FLOWS)
         self.liveness = Liveness()
-        # None: its name is not resolved yet, or it is not reached over UDP.
-        self.address = server.host if is_address(server.host) else address
-        if server.transport is not Transport.UDP:
-            self.address = None
+        # None: it can not be asked, as its name is not resolved yet, or no connection to it stands for some time.
+        self.address = server.host if self.is_stream or is_address(server.host) else address
+        self.standing: set[Stream] = set()  # its connections that stand
+        self.lost_at: float | None = None  # since when none does
         self.is_draining = False  # it left the snapshot, and what it was asked may still be answered
         self.check_authenticator = b""  # of the Status-Server that is out
         self.requests = 0
@@ -59,18 +92,25 @@ class Upstream:
         self.timeouts = 0
         self.late = 0
         self._open = open_flow
-        self._receive = partial(receive, self)
+        self._open_stream = open_stream
+        self._events = events
+        self._receive = receive
 
     @property
     def is_down(self) -> bool:
         """Whether it is believed not to answer, or can not be asked."""
-        return self.liveness.state is HopState.DOWN or self.address is None
+        return self.liveness.state is HopState.DOWN or self.address is None or self.lost_at is not None
 
     def open_flow(self) -> Flow | None:
-        """Another source port, if there may be one and the system gives it."""
-        if self.address is None or self.is_draining or not self.identifiers.may_grow:
+        """Another source port or connection, if there may be one and the system gives it."""
+        if self.is_draining or not self.identifiers.may_grow:
             return None
-        flow = self._open(self.address, self.server.port, self._receive)
+        if self.is_stream:
+            flow = self._open_stream(self) if self._open_stream is not None else None
+        elif self.address is not None:
+            flow = self._open(self.address, self.server.port, self.receive)
+        else:
+            flow = None
         if flow is not None:
             self.identifiers.add_flow(flow)
         return flow
@@ -86,6 +126,28 @@ class Upstream:
         """The flow on which Status-Server is sent."""
         flows = self.identifiers.flows
         return flows[0] if flows else self.open_flow()
+
+    # What its flows tell.
+
+    def receive(self, flow: Flow, octets: bytes, now: float) -> DropReason | None:
+        """Take what came; returns why it was not used, if it was not."""
+        return self._receive(self, flow, octets, now)
+
+    def resume(self, stream: Stream, now: float) -> None:
+        """A connection stands."""
+        if self._events is not None:
+            self._events.resume(self, stream, now)
+
+    def interrupt(self, stream: Stream, now: float) -> None:
+        """The connection was lost, or could not be made."""
+        if self._events is not None:
+            self._events.interrupt(self, stream, now)
+
+    def restart(self) -> None:
+        """It does not answer: its connections are given up, and made anew."""
+        if self.is_stream:
+            for flow in self.identifiers.flows:
+                cast("Stream", flow).restart()  # a home server's flows are of one kind
 
     def close(self) -> list[Exchange]:
         """Every port is closed; returns what was outstanding."""

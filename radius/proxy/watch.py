@@ -97,6 +97,8 @@ class Watch:
             state = upstream.liveness.state
             if state is not before:
                 self._notices.tell_hop(upstream.key, state.value)
+                if state is HopState.DOWN:
+                    upstream.restart()
             if state is HopState.UP and upstream.liveness.next_timer() is None:
                 del self._watched[number]
 

@@ -58,7 +58,7 @@ class Port:
     proxy: "Proxy"
     number: int
     target: Address
-    receive: Callable[[Flow, bytes, float], None]
+    receive: Callable[[Flow, bytes, float], object]
 
     def send(self, octets: bytes, /) -> bool:
         """The octets are on their way."""
@@ -77,11 +77,13 @@ class Listener:
 
     proxy: "Proxy"
     is_accounting: bool
+    is_closed: bool = False
 
-    def send(self, octets: bytes, address: Address, /) -> None:
+    def send(self, octets: bytes, address: Address, /) -> bool:
         """The octets are on their way."""
         port = ACCOUNTING_PORT if self.is_accounting else PORT
         self.proxy.emit_datagram("answer", Datagram((self.proxy.host, port), address, octets))
+        return True
 
 
 @dataclass
@@ -127,7 +129,7 @@ class Proxy:
     def _write(self, event: str, fields: Mapping[str, object]) -> None:
         self.network.note(f"{self.host} {event} {dict(fields)}")
 
-    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], None], /) -> Flow | None:
+    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
         if host in self.unreachable:
             return None
         self._next_port += 1

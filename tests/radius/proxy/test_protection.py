@@ -104,7 +104,7 @@ class FaultyWorld(World):
 
     is_broken = True
 
-    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], None], /) -> Flow | None:
+    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
         if self.is_broken:
             self.is_broken = False
             raise RuntimeError("a bug")

@@ -325,7 +325,9 @@ class TestSwap:
         """It has no secret and no address; over UDP nobody is it."""
         radsec = replace(ACCESS_POINT, key="visited/tls", networks=(), secret=None, certificate_name="ap.v.example")
         world.engine.swap(make_snapshot(clients=(ACCESS_POINT, radsec), revision=2))
-        assert set(world.engine.clients.states) == {"visited/ap"}
+        assert set(world.engine.clients.states) == {"visited/ap", "visited/tls"}
+        world.send(access_request(), source=("198.51.100.9", 1))
+        assert world.notices.drops == {DropReason.UNKNOWN_CLIENT: 1}
 
     def test_snapshot_that_can_not_be_used_changes_nothing(self, world: World) -> None:
         """The old one stays in force."""

@@ -69,7 +69,7 @@ class FakeFlow:
 
     host: str
     port: int
-    receive: Callable[[Flow, bytes, float], None]
+    receive: Callable[[Flow, bytes, float], object]
     sent: list[bytes] = field(default_factory=list[bytes])
     is_closed: bool = False
 
@@ -88,10 +88,12 @@ class FakeListener:
     """A bound socket in memory."""
 
     is_accounting: bool = False
+    is_closed: bool = False
     sent: list[tuple[bytes, Address]] = field(default_factory=list[tuple[bytes, Address]])
 
-    def send(self, octets: bytes, address: Address, /) -> None:
+    def send(self, octets: bytes, address: Address, /) -> bool:
         self.sent.append((octets, address))
+        return not self.is_closed
 
 
 class World:
@@ -119,7 +121,7 @@ class World:
         if snapshot is not None:
             self.engine.swap(snapshot)
 
-    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], None], /) -> Flow | None:
+    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
         if not self.is_network_up:
             return None
         flow = FakeFlow(host, port, receive)
