@@ -21,6 +21,8 @@ _LABELS = {
     "refusals": "reason",
     "clients": "client",
     "home_servers": "home_server",
+    "peers": "peer",
+    "tls_refused": "reason",
     "removed_attributes": "type",
     "methods": "method",
 }
@@ -37,6 +39,10 @@ _GAUGES = frozenset(
         "uptime_seconds",
         "resident_octets",
         "swap_seconds",
+        "tls_links",
+        "tls_links_up",
+        "not_after",
+        "seen_at",
     }
 )
 

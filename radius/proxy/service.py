@@ -124,7 +124,7 @@ class ProxyService:
             "events_lost": self._events_lost,
             "clients": {key: client.counters() for key, client in engine.clients.states.items()},
             "home_servers": {key: upstream.counters() for key, upstream in engine.upstreams.items()},
-            "streams": self.streams.counters(),
+            **self.streams.counters(),
             "peers": self.streams.peers(),
         }
 

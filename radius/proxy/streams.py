@@ -12,9 +12,6 @@ from contextlib import suppress
 from time import monotonic, time
 from typing import Final, Protocol
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-
 from federation.snapshot import HomeServer, PeerTrust
 from radius.errors import BREAKS_STREAM, DropReason
 from radius.proxy.clients import Clients, ClientState
@@ -129,22 +126,22 @@ class Streams:
     def counters(self) -> dict[str, object]:
         """What a status report tells of connections, and of each peer that has one."""
         return {
-            "handshakes": self._listener.handshakes,
-            "refused": dict(self._listener.refusals),
-            "connections": len(self._clients),
-            "links": len(self._links),
-            "links_up": sum(link.is_up for link in self._links),
+            "tls_handshakes": self._listener.handshakes,
+            "tls_refused": dict(self._listener.refusals),
+            "tls_connections": len(self._clients),
+            "tls_links": len(self._links),
+            "tls_links_up": sum(link.is_up for link in self._links),
         }
 
     def peers(self) -> dict[str, dict[str, object]]:
         """For each peer with a connection: which certificate it shows, and which of ours it has accepted."""
         seen: dict[str, dict[str, object]] = {}
         now = time()
-        for client in self._clients.values():
-            _describe(seen, client.state.key, "client", client.connection, client.trust, now)
-        for link, stream in self._links.items():
-            if link.connection is not None:
-                _describe(seen, stream.owner.server.key, "server", link.connection, link.trust, now)
+        standing = [(client.state.key, client.shown) for client in self._clients.values()]
+        standing += [(stream.owner.server.key, stream.shown) for link, stream in self._links.items() if link.is_up]
+        for key, shown in standing:
+            before = seen.get(key, {"connections": 0})["connections"]
+            seen[key] = {**shown, "connections": int(str(before)) + 1, "seen_at": now}
         return seen
 
     # Clients.
@@ -167,6 +164,9 @@ class Streams:
         if state is None or self.trust is None:
             return False
         self._clients[connection] = _ClientStream(connection, state, self.trust)
+        for link, stream in self._links.items():  # a library that comes in has restarted, often enough
+            if not link.is_up and stream.owner.server.library == state.library:
+                link.hurry()
         return True
 
     def _take_request(self, connection: TlsConnection, octets: bytes, now: float) -> DropReason | None:
@@ -239,12 +239,13 @@ class Streams:
 class _ClientStream:
     """One client's connection, as the engine sees it: where its requests come from and its answers go."""
 
-    __slots__ = ("connection", "is_accounting", "source", "state", "trust")
+    __slots__ = ("connection", "is_accounting", "shown", "source", "state", "trust")
 
     def __init__(self, connection: TlsConnection, state: ClientState, trust: Trust) -> None:
         self.connection = connection
         self.state = state
         self.trust = trust
+        self.shown = _describe("client", connection, trust)
         self.is_accounting = False
         self.source: Address = connection.address
 
@@ -259,11 +260,12 @@ class _ClientStream:
 class _HomeStream:
     """A connection to a home server, as the engine sees it."""
 
-    __slots__ = ("_streams", "link", "owner")
+    __slots__ = ("_streams", "link", "owner", "shown")
 
     def __init__(self, streams: Streams, owner: StreamOwner) -> None:
         self._streams = streams
         self.owner = owner
+        self.shown: dict[str, object] = {}
         self.link = Link(streams.target_of(owner.server), self, lambda: streams.trust)
 
     def send(self, octets: bytes, /) -> bool:
@@ -278,8 +280,10 @@ class _HomeStream:
 
     # What the link tells.
 
-    def on_up(self, _link: Link, now: float) -> None:
+    def on_up(self, link: Link, now: float) -> None:
         net = self._streams.net
+        if link.connection is not None and link.trust is not None:
+            self.shown = _describe("server", link.connection, link.trust)
         try:
             self.owner.resume(self, now)
         except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
@@ -317,30 +321,15 @@ def _is_believed(trust: Trust | None, connection: TlsConnection, identity: PeerI
     return has_same_anchors or trust.believes(connection.chain)
 
 
-def _describe(
-    seen: dict[str, dict[str, object]],
-    key: str,
-    end: str,
-    connection: TlsConnection,
-    trust: Trust | None,
-    now: float,
-) -> None:
-    """Add what a connection shows to what was seen of its peer."""
+def _describe(end: str, connection: TlsConnection, trust: Trust) -> dict[str, object]:
+    """What a connection shows of its peer, and which anchor of ours the peer has believed."""
     if not connection.chain or connection.identity is None:
-        return
-    leaf, anchor = connection.chain[0], connection.chain[-1]
-    before = seen.get(key, {"connections": 0})["connections"]
-    seen[key] = {
+        return {}
+    return {
         "end": end,
-        "connections": (before if isinstance(before, int) else 0) + 1,
-        "anchor": _fingerprint_of(anchor),
+        "anchor": connection.identity.anchor,
         "presented": connection.identity.fingerprint,
-        "serial": f"{leaf.serial_number:x}",
+        "serial": connection.identity.serials[0][1],
         "not_after": connection.identity.not_after,
-        "own_anchor": trust.own_anchor if trust is not None else "",
-        "seen_at": now,
+        "own_anchor": trust.own_anchor,
     }
-
-
-def _fingerprint_of(certificate: x509.Certificate) -> str:
-    return certificate.fingerprint(hashes.SHA256()).hex()

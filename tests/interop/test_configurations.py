@@ -1,9 +1,7 @@
 """The configuration that a library is given: each program starts with it as it is, and logins go through it."""
 
 import re
-import shutil
 import socket
-import subprocess
 import tomllib
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -15,20 +13,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from federation.services.configurations import (
-    Configuration,
     Place,
     build_biebroam_home,
     build_configurations,
-    build_freeradius,
-    build_radsecproxy,
 )
 from federation.services.document import parse_document
 from federation.trust.authority import KeyedCertificate, create_issuing, create_root, issue_operator, issue_peer
 from federation.trust.profiles import PeerRequest, Profile, Purpose
+from tests.interop.generated import run_radsecproxy, start_freeradius, start_library
 from tests.support.certificates import ServerCertificate, make_server_certificate
 from tests.support.eapol import EapolResult, log_in_with_eapol
 from tests.support.freeradius import start_freeradius_home
-from tests.support.processes import Program, free_port, require_program
+from tests.support.processes import Program, free_port
 
 OPERATOR_NAME = "login.test.example"
 PEER_NAME = "radius1.boekenburg.example"
@@ -129,67 +125,8 @@ def start_federation(folder: Path, identity: Path, ports: dict[str, int], *, pee
     return run_radsecproxy(folder)
 
 
-def run_radsecproxy(folder: Path) -> Program:
-    program = require_program("radsecproxy", "radsecproxy")
-    checked = subprocess.run([program, "-p", "-c", folder / "radsecproxy.conf"], capture_output=True, check=False)
-    assert checked.returncode == 0, checked.stderr.decode()
-    process = Program([program, "-f", "-c", folder / "radsecproxy.conf", "-i", folder / "pid"], folder / "output.log")
-    return process.wait_ready(lambda: "listening for tls" in process.output)
-
-
-def put(folder: Path, configuration: Configuration) -> Path:
-    """The one file of a configuration, as it came, under its own name."""
-    ((name, text),) = configuration.files.items()
-    folder.mkdir(exist_ok=True)
-    path = folder / Path(name).name
-    path.write_text(text)
-    return path
-
-
-def start_freeradius(folder: Path, trust: Trust, place: Place) -> Program:
-    """Debian's FreeRADIUS, configured as the package left it but for paths and ports, with the generated site."""
-    program = require_program("freeradius", "freeradius")
-    raddb = folder / "raddb"
-    shutil.copytree("/etc/freeradius/3.0", raddb, symlinks=True)
-    (folder / "run" / "freeradius").mkdir(parents=True)
-    edit(
-        raddb / "radiusd.conf",
-        (r"localstatedir = /var\b", f"localstatedir = {folder}"),
-        (r"run_dir = .*", f"run_dir = {folder}/run/freeradius"),
-        (r"raddbdir = .*", f"raddbdir = {raddb}"),
-        (r"logdir = .*", f"logdir = {folder}"),
-        (r"(?m)^\s*(user|group) = freerad.*$", ""),
-    )
-    edit(
-        raddb / "mods-available" / "eap",
-        (r"private_key_file = .*", f"private_key_file = {trust.eap.key}"),
-        (r"certificate_file = .*", f"certificate_file = {trust.eap.certificate}"),
-        (r"ca_file = .*", f"ca_file = {trust.eap.ca}"),
-    )
-    site = raddb / "sites-available" / "default"
-    text = re.sub(r"ipaddr = \*", "ipaddr = 127.0.0.1", site.read_text())
-    first = iter((place.access_port,))
-    text = re.sub(r"(?m)^\tport = 0", lambda _: f"\tport = {next(first, 0) or free_port()}", text)
-    site.write_text(text)
-    edit(raddb / "sites-available" / "inner-tunnel", (r"port = 18120", f"port = {free_port()}"))
-    edit(raddb / "clients.conf", (r"secret = testing123", f"secret = {NAS_SECRET}"))
-    users = raddb / "mods-config" / "files" / "authorize"
-    users.write_text(f'{PATRON} Cleartext-Password := "{PASSWORD}"\n' + users.read_text())
-    put(raddb / "sites-available", build_freeradius(place))
-    (raddb / "sites-enabled" / "biebroam").symlink_to("../sites-available/biebroam")
-    checked = subprocess.run([program, "-XC", "-d", raddb], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout[-3000:]
-    log = folder / "radius.log"
-    process = Program([program, "-f", "-d", raddb, "-l", log], folder / "output.log")
-    return process.wait_ready(lambda: log.exists() and "Ready to process requests" in log.read_text(errors="replace"))
-
-
-def edit(path: Path, *changes: tuple[str, str]) -> None:
-    text = path.read_text()
-    for pattern, replacement in changes:
-        text, count = re.subn(pattern, replacement.replace("\\", r"\\"), text)
-        assert count, f"{path.name} has no {pattern}"
-    path.write_text(text)
+def start_library_freeradius(folder: Path, trust: Trust, place: Place) -> Program:
+    return start_freeradius(folder, trust.eap, place, users={PATRON: PASSWORD}, secret=NAS_SECRET)
 
 
 def log_in(folder: Path, trust: Trust, port: int, user: str = PATRON, password: str = PASSWORD) -> EapolResult:
@@ -216,7 +153,7 @@ class TestFreeradius:
         self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
     ) -> None:
         """A patron elsewhere is checked by the library's FreeRADIUS, over RADIUS/TLS; a wrong password is refused."""
-        programs.enter_context(start_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
+        programs.enter_context(start_library_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
         programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
         result = log_in(tmp_path, trust, ports["access_of_federation"])
         assert result.is_complete, result.output[-3000:]
@@ -226,7 +163,7 @@ class TestFreeradius:
         self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
     ) -> None:
         """A certificate of another library, from the same authority and the same address, is refused."""
-        programs.enter_context(start_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
+        programs.enter_context(start_library_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
         programs.enter_context(start_federation(tmp_path / "fed", trust.neighbour, ports))
         assert not log_in(tmp_path, trust, ports["access_of_federation"]).succeeded
 
@@ -236,7 +173,7 @@ class TestFreeradius:
         """A visitor at the library's own FreeRADIUS is checked at home, through the federation."""
         programs.enter_context(start_home(tmp_path / "home", trust, ports["next"]))
         programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
-        programs.enter_context(start_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
+        programs.enter_context(start_library_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
         result = log_in_with_eapol(
             tmp_path,
             port=ports["access"],
@@ -254,12 +191,6 @@ def start_home(folder: Path, trust: Trust, port: int) -> Program:
     """A FreeRADIUS over UDP that knows both the patron and the visitor."""
     users = {PATRON: PASSWORD, VISITOR: VISITOR_PASSWORD}
     return start_freeradius_home(folder, port=port, secret=NAS_SECRET, users=users, server=trust.eap)
-
-
-def start_library(folder: Path, place: Place) -> Program:
-    path = put(folder, build_radsecproxy(place))
-    assert path.name == "radsecproxy.conf"
-    return run_radsecproxy(folder)
 
 
 class TestRadsecproxy:

@@ -55,6 +55,8 @@ class Trust:
         self._key = key
         self._revoked = frozenset(_read_lists(credentials.revocation_lists_pem))
         self._own = read_identity(self._chain).fingerprint
+        self.own_anchor = self._find_own_anchor()
+        """The SHA-256 fingerprint of the anchor that our own chain ends in; empty when we do not have it."""
         self._server = self._build(SSL.TLS_SERVER_METHOD)
         self._client = self._build(SSL.TLS_CLIENT_METHOD)
         self._server.set_alpn_select_callback(self._select_protocol)
@@ -74,9 +76,7 @@ class Trust:
         connection.set_connect_state()
         return connection
 
-    @property
-    def own_anchor(self) -> str:
-        """The fingerprint, SHA-256, of the anchor that our own chain ends in; empty when it is none of ours."""
+    def _find_own_anchor(self) -> str:
         store = self._build_store()
         peer, *others = (crypto.X509.from_cryptography(each) for each in self._chain)
         try:

@@ -25,6 +25,7 @@ class PeerIdentity:
     serials: tuple[tuple[bytes, str], ...]  # issuer and serial of each below the anchor, the peer's first
     not_after: float  # seconds since the epoch; of the one in the chain that ends first
     fingerprint: str  # SHA-256 of the peer's certificate
+    anchor: str  # SHA-256 of the certificate that the chain ends in
 
     @property
     def label(self) -> str:
@@ -83,6 +84,7 @@ def read_identity(chain: Collection[x509.Certificate]) -> PeerIdentity:
         tuple(serial_of(each) for each in chain if each.issuer != each.subject or each is peer),
         min(each.not_valid_after_utc.astimezone(UTC).timestamp() for each in chain),
         peer.fingerprint(hashes.SHA256()).hex(),
+        tuple(chain)[-1].fingerprint(hashes.SHA256()).hex(),
     )
 
 

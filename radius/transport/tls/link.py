@@ -68,6 +68,7 @@ class Link:
         self._retired: list[tuple[TlsConnection, float]] = []
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._hurries = asyncio.Event()
         self._is_stale = False
 
     @property
@@ -99,6 +100,10 @@ class Link:
         if self.connection is not None:
             self.connection.abort(reason)
 
+    def hurry(self) -> None:
+        """The server is known to be there again: the pause before the next attempt is over."""
+        self._hurries.set()
+
     def renew(self) -> None:
         """Another connection takes the place of the one that stands, which may still answer for some seconds."""
         self._is_stale = True
@@ -123,7 +128,10 @@ class Link:
                 is_standing = False
             if not is_standing:
                 pause = self._backoff.next_pause(random.random(), monotonic())  # noqa: S311 - jitter, no secret
-                await asyncio.sleep(pause)
+                self._hurries.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._hurries.wait()
 
     async def _attempt(self) -> bool:
         """Dial once, and wait for the end of what stands then; whether something does, and only wants renewal."""
@@ -215,6 +223,6 @@ class Link:
         raise failure
 
     def _tell_end(self, connection: TlsConnection, reason: Closing) -> None:
-        if reason is not Closing.BY_US:
+        if reason is not Closing.BY_US and connection.address:  # else it was never there
             fields = {"peer": self.target.key, "reason": reason.value, "error": connection.failure}
             _log.info("radsec_lost", extra=fields)

@@ -139,8 +139,8 @@ class TestClients:
         device.link.start()
         await until(lambda: device.downs > 0)
         streams = federation.service.streams
-        assert streams.counters()["connections"] == 0
-        assert streams.counters()["refused"] == {"handshake_failed": 1}
+        assert streams.counters()["tls_connections"] == 0
+        assert streams.counters()["tls_refused"] == {"handshake_failed": 1}
 
     async def test_wrong_secret_ends_the_connection(self, federation: Federation) -> None:
         """A Message-Authenticator that is wrong can not come from a peer that speaks RADIUS/TLS (RFC 6613 §2.6.4)."""
@@ -167,7 +167,7 @@ class TestClients:
         assert device.link.send(access_request(keyed=RADSEC))
         await until(lambda: len(federation.home.requests) == 1)
         device.link.close()
-        await until(lambda: federation.service.streams.counters()["connections"] == 0)
+        await until(lambda: federation.service.streams.counters()["tls_connections"] == 0)
         await until(lambda: federation.service.engine.outstanding == 0)
         assert federation.service.take_events() == []
 
@@ -179,7 +179,7 @@ class TestRevocation:
         federation.service.swap(federation.snapshot(2, frozenset({serial_of(federation.member)})))
         await until(lambda: device.downs >= 1)
         await until(lambda: device.downs >= 2)
-        assert federation.service.streams.counters()["connections"] == 0
+        assert federation.service.streams.counters()["tls_connections"] == 0
 
     async def test_home_server_is_left(self, federation: Federation) -> None:
         """A home server whose certificate is revoked is asked nothing more."""
@@ -264,6 +264,19 @@ class TestHomeServers:
         await until(lambda: not upstream.is_down)
         answer = await device.ask(access_request(keyed=RADSEC, identifier=9))
         assert answer.code == Code.ACCESS_ACCEPT
+
+    async def test_library_that_comes_in_is_dialled_at_once(self, federation: Federation) -> None:
+        """A library whose client connects has most likely restarted: its home server is not left waiting."""
+        federation.home.stop()
+        upstream = federation.service.engine.upstreams["home/tls"]
+        await until(lambda: upstream.address is None)
+        own = replace(TLS_CLIENT, key="home/proxy", library="home", certificate_name="proxy.home.example")
+        federation.service.swap(replace(federation.snapshot(2), clients=(own,)))
+        back = TlsHome(federation.home.trust, federation.home.port)
+        federation.stack.callback(back.stop)
+        await back.start()
+        await federation.device(issue(federation.authority, "proxy.home.example"))
+        await until(lambda: upstream.address is not None, seconds=2.0)
 
     async def test_another_server_is_asked_at_once(self, federation: Federation) -> None:
         """When a connection is lost, what waited on it goes to the realm's next server."""
