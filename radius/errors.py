@@ -62,6 +62,7 @@ BREAKS_STREAM: Final = frozenset(
         DropReason.MESSAGE_AUTHENTICATOR_WRONG,
         DropReason.REQUEST_AUTHENTICATOR_WRONG,
         DropReason.RESPONSE_AUTHENTICATOR_WRONG,
+        DropReason.TOKEN_REUSED,
     }
 )
 

@@ -31,19 +31,6 @@ NONCE_OCTETS: Final = 32
 IDENTIFIERS: Final = 256
 _TOKEN_MASK: Final = 0xFFFF_FFFF
 
-ENDS_CONNECTION: Final = frozenset(
-    (
-        DropReason.TOO_SHORT,
-        DropReason.LENGTH_FIELD,
-        DropReason.ATTRIBUTE_TYPE_ZERO,
-        DropReason.ATTRIBUTE_LENGTH,
-        DropReason.ATTRIBUTE_OVERRUN,
-        DropReason.TOO_MANY_ATTRIBUTES,
-        DropReason.TOKEN_REUSED,
-    )
-)
-"""For these the connection is closed (RFC 6613 §2.6.4, RFC 9765 §4.2.2); any other reason costs one packet."""
-
 
 class ServerEdge:
     """The end that listens, of one connection.
@@ -73,7 +60,7 @@ class ServerEdge:
         return len(self._outstanding)
 
     def receive(self, octets: bytes, now: float) -> tuple[int, bytes] | DropReason:
-        """Return a request's source and the request in RADIUS/1.0; or why it is none, see `ENDS_CONNECTION`.
+        """Return a request's source and the request in RADIUS/1.0; or why it is none, and see `BREAKS_STREAM`.
 
         The source is a number below 2^24. No two outstanding requests have source and Identifier in common.
         """
@@ -166,7 +153,7 @@ class ClientEdge:
         return request
 
     def receive(self, octets: bytes) -> tuple[int, bytes] | DropReason:
-        """Return the flow of an answer, and the answer in RADIUS/1.0; or why it is none, see `ENDS_CONNECTION`."""
+        """Return the flow of an answer, and the answer in RADIUS/1.0; or why it is none, and see `BREAKS_STREAM`."""
         if len(octets) < HEADER_OCTETS:
             return DropReason.TOO_SHORT
         token = read_token(octets)

@@ -6,8 +6,8 @@ whole packet.
 
 from typing import Final
 
-from radius.errors import DropReason
-from radius.exchange.edges import ENDS_CONNECTION, ClientEdge, ServerEdge
+from radius.errors import BREAKS_STREAM, DropReason
+from radius.exchange.edges import ClientEdge, ServerEdge
 from radius.wire.authenticators import KeyedSecret, decide_request_authenticity, decide_response_authenticity
 from radius.wire.codes import EXPECTED_RESPONSES
 from radius.wire.packet import Packet, parse_packet
@@ -75,7 +75,7 @@ def _carry_response(octets: bytes) -> None:
     answer = client.receive(octets)
     if isinstance(answer, DropReason):
         assert client.outstanding == 1
-        assert answer in ENDS_CONNECTION or answer.value.endswith(("malformed", "large", "response"))
+        assert answer in BREAKS_STREAM or answer.value.endswith(("malformed", "large", "response", "attributes"))
         return
     assert (answer[0], client.outstanding) == (3, 0)
     packet = _parse(answer[1])

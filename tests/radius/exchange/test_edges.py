@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radius.errors import DropReason
+from radius.errors import BREAKS_STREAM, DropReason
 from radius.exchange.duplicates import PENDING_SECONDS, Duplicates, Seen
-from radius.exchange.edges import ENDS_CONNECTION, NONCE_OCTETS, ClientEdge, ServerEdge
+from radius.exchange.edges import NONCE_OCTETS, ClientEdge, ServerEdge
 from radius.wire.attributes import find_vendor
 from radius.wire.authenticators import (
     KeyedSecret,
@@ -116,7 +116,7 @@ class TestListeningEnd:
         edge = ServerEdge(EDGE, NONCE)
         take(edge, build(7))
         assert edge.receive(other, NOW) is DropReason.TOKEN_REUSED
-        assert DropReason.TOKEN_REUSED in ENDS_CONNECTION
+        assert DropReason.TOKEN_REUSED in BREAKS_STREAM
 
     def test_token_may_come_again_after_its_answer(self) -> None:
         """It belongs to another request then (RFC 9765 §4.2.1), with another authenticator."""
@@ -160,14 +160,14 @@ class TestListeningEnd:
         """The connection stays open for codes that are not taken."""
         edge = ServerEdge(EDGE, NONCE)
         assert edge.receive(build(7, code=code), NOW) is DropReason.CODE_NOT_EXPECTED
-        assert DropReason.CODE_NOT_EXPECTED not in ENDS_CONNECTION
+        assert DropReason.CODE_NOT_EXPECTED not in BREAKS_STREAM
         assert edge.outstanding == 0
 
     @pytest.mark.parametrize("size", range(len(build(7))))
     def test_every_truncation_ends_the_connection(self, size: int) -> None:
         """Nothing after it can be trusted to begin where it should (RFC 6613 §2.6.4)."""
         edge = ServerEdge(EDGE, NONCE)
-        assert edge.receive(build(7)[:size], NOW) in ENDS_CONNECTION
+        assert edge.receive(build(7)[:size], NOW) in BREAKS_STREAM
         assert edge.outstanding == 0
 
 
@@ -242,7 +242,7 @@ class TestDiallingEnd:
         assert isinstance(edge.receive(answer), tuple)
         assert edge.receive(answer) is DropReason.UNMATCHED_RESPONSE
         assert edge.receive(build(0, b"", Code.PROTOCOL_ERROR)) is DropReason.UNMATCHED_RESPONSE
-        assert DropReason.UNMATCHED_RESPONSE not in ENDS_CONNECTION
+        assert DropReason.UNMATCHED_RESPONSE not in BREAKS_STREAM
 
     def test_identifier_that_is_used_again_gets_a_new_token(self) -> None:
         """A late answer to the request that was given up is not taken for the later one's."""
@@ -277,7 +277,7 @@ class TestDiallingEnd:
         assert token == 7
         malformed = build(token, build_vendor_attribute(311, 16, bytes(240)), Code.ACCESS_ACCEPT)
         assert edge.receive(malformed) is DropReason.MPPE_KEY_MALFORMED
-        assert DropReason.MPPE_KEY_MALFORMED not in ENDS_CONNECTION
+        assert DropReason.MPPE_KEY_MALFORMED not in BREAKS_STREAM
         assert edge.outstanding == 1
 
     @pytest.mark.parametrize("size", range(len(build(7))))
@@ -285,7 +285,7 @@ class TestDiallingEnd:
         """An answer that ends early is none."""
         edge = ClientEdge(HERE, 7)
         send(edge, 0, own_request(1))
-        assert edge.receive(build(7, code=2)[:size]) in ENDS_CONNECTION
+        assert edge.receive(build(7, code=2)[:size]) in BREAKS_STREAM
 
 
 class TestBothEnds:
