@@ -11,6 +11,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from federation.snapshot import PeerTrust
 
@@ -71,6 +72,8 @@ class TrustFolder:
             key = serialization.load_pem_private_key(key_pem, None)
         except TypeError:  # it wants a password
             raise ValueError(f"{KEY} is encrypted") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise ValueError(f"{KEY} is neither RSA nor ECDSA")  # noqa: TRY004 - a value
         if key.public_key() != chain[0].public_key():
             raise ValueError(f"{KEY} does not belong to the certificate in {CHAIN}")
         return PeerTrust(chain_pem, key_pem, anchors_pem, revocation_lists_pem=revocation_lists_pem)

@@ -50,6 +50,7 @@ from radius.home.names import find_hosted
 from radius.home.patrons import Patrons
 from radius.home.ports import PatronStore
 from radius.home.replies import Replies, Request
+from radius.home.streams import Streams
 from radius.transport.faults import Faults
 from radius.transport.udp import Address, make_reader
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
@@ -72,6 +73,7 @@ class HomeService:
         sockets: Sequence[socket],
         stores: Mapping[str, PatronStore],
         *,
+        radsec_sockets: Sequence[socket] = (),
         alias_key: bytes,
         loopback_secret: SharedSecret | None = None,
         serves_access_points: bool = False,
@@ -79,7 +81,7 @@ class HomeService:
         checks: Checks | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`stores` by kind ("local").
+        """`sockets` are bound ones for UDP, `radsec_sockets` for RADIUS/TLS; `stores` by kind ("local").
 
         `loopback_secret` lets proxies of this machine ask; with `serves_access_points` those of the snapshot may too.
         `requires_crypto_binding` refuses devices that do not know it in PEAP.
@@ -94,6 +96,8 @@ class HomeService:
         self._snapshot: HomeSnapshot | None = None
         self._context: EapServerContext | None = None
         self._peers = Peers(())
+        self._radsec_sockets = radsec_sockets
+        self.streams = Streams(radsec_sockets, self.receive)
         self._conversations: Conversations[EapSession] = Conversations()
         self._tasks: set[asyncio.Task[None]] = set()
         self._requests: Counter[str] = Counter()
@@ -114,6 +118,7 @@ class HomeService:
             "sessions": len(self._conversations),
             "sessions_displaced": self._conversations.displaced,
             **self._patrons.counters(),
+            "streams": self.streams.counters(),
         }
 
     def swap(self, snapshot: HomeSnapshot) -> None:
@@ -123,6 +128,7 @@ class HomeService:
             ValueError: its certificate or key can not be used; the earlier snapshot stays.
         """
         earlier = self._snapshot
+        trust = self.streams.prepare(snapshot.peer_trust)
         if self._context is None or earlier is None or earlier.credentials != snapshot.credentials:
             credentials = snapshot.credentials
             self._context = EapServerContext(
@@ -132,12 +138,14 @@ class HomeService:
             )
         self._peers = Peers(snapshot.clients if self._serves_access_points else (), self._loopback_secret)
         self._snapshot = snapshot
+        self.streams.swap(trust, self._peers)
 
     def start(self) -> None:
         """Read the sockets from now on."""
         self._loop = loop = asyncio.get_running_loop()
         for listener in self._sockets:
             loop.add_reader(listener.fileno(), make_reader(listener, partial(self._receive_datagram, listener)))
+        self.streams.start()
         self._expire()
 
     async def stop(self, drain_seconds: float, /) -> None:
@@ -145,6 +153,7 @@ class HomeService:
         assert self._loop is not None
         for listener in self._sockets:
             self._loop.remove_reader(listener.fileno())
+        await self.streams.stop()
         if self._expiry is not None:
             self._expiry.cancel()
         if self._tasks:
@@ -153,9 +162,10 @@ class HomeService:
         for task in self._tasks:
             task.cancel()
         self._patrons.close()
-        for listener in self._sockets:
+        self.streams.close()
+        for listener in (*self._sockets, *self._radsec_sockets):
             listener.close()
-        self._sockets = ()
+        self._sockets = self._radsec_sockets = ()
 
     def _expire(self) -> None:
         now = monotonic()

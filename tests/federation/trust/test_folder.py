@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from federation.trust.authority import build_crl, create_issuing, create_root, issue_operator
 from federation.trust.folder import TrustFolder
@@ -16,6 +16,11 @@ ROOT = create_root(Purpose.PEERS, "test", NOW)
 ISSUING = create_issuing(ROOT, Purpose.PEERS, "test", NOW)
 FIRST, SECOND = (issue_operator(ISSUING, "radius.west.example", "test", NOW) for _ in range(2))
 LIST = build_crl(ISSUING, [], 1, NOW).public_bytes(serialization.Encoding.PEM)
+
+
+def pem_of(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, password: bytes = b"") -> bytes:
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
 def fill(folder: Path, **files: bytes) -> None:
@@ -75,16 +80,8 @@ class TestTrustFolder:
         [
             ({"key": SECOND.key_pem}, "does not belong"),
             ({"key": b"no key"}, "Unable to load PEM"),
-            (
-                {
-                    "key": ec.generate_private_key(ec.SECP256R1()).private_bytes(
-                        serialization.Encoding.PEM,
-                        serialization.PrivateFormat.PKCS8,
-                        serialization.BestAvailableEncryption(b"password"),
-                    )
-                },
-                "encrypted",
-            ),
+            ({"key": pem_of(ec.generate_private_key(ec.SECP256R1()), b"password")}, "encrypted"),
+            ({"key": pem_of(ed25519.Ed25519PrivateKey.generate())}, "neither RSA nor ECDSA"),
             ({"chain": b""}, "PEM"),
             ({"anchors": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, "parsing"),
             ({"crl": b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"}, "parsing"),
