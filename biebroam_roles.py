@@ -117,11 +117,15 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
         )
         return SnapshotRole(proxy, feed, Outlet(proxy.take_events, directory.run))
     from federation.identity.local import LocalStore
+    from federation.trust.folder import TrustFolder
     from radius.home.service import HomeService
 
+    radsec = sockets.get("radsec", ())
+    folder = TrustFolder(settings.radsec_directory) if radsec else None
     home = HomeService(
         sockets["auth"],
         {"local": LocalStore(open_registry(settings).store, sealer)},
+        radsec_sockets=radsec,
         alias_key=sealer.derive(b"chargeable-user-identity"),
         loopback_secret=hosted_secret(sealer),
         serves_access_points=is_alone,
@@ -131,7 +135,8 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
         HomeSnapshot,
         saved_path=directory.home_snapshot,
         swap=home.swap,
-        compile_newest=lambda session: compile_for_home(session, sealer),
+        compile_newest=lambda session: compile_for_home(session, sealer, folder),
+        is_stale=folder.has_changed if folder is not None else lambda: False,
         **common,
     )
     return SnapshotRole(home, home_feed)
@@ -299,6 +304,8 @@ def serve_alone(role: str, settings: "Settings") -> int:
         bound["auth"] = bind_radius(settings, settings.auth_port, 1)
     if role == "proxy":
         bound["acct"] = bind_radius(settings, settings.acct_port, 1)
+        bound["radsec"] = bind_radsec(settings, 1)
+    if role == "home" and settings.radsec_directory.is_dir():  # the library has been given a certificate
         bound["radsec"] = bind_radsec(settings, 1)
     if role == "api":
         bound["api"] = bind_api(settings)

@@ -45,6 +45,11 @@ class DataDirectory:
         return self.root / "home-snapshot.sealed"
 
     @property
+    def radsec(self) -> Path:
+        """What a home server that stands alone shows over RADIUS/TLS: key, certificate chain and anchors."""
+        return self.root / "radsec"
+
+    @property
     def ports(self) -> Path:
         """The ports that the running service took."""
         return self.root / "ports.json"

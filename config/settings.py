@@ -56,6 +56,7 @@ class Settings:
     fticks: str = ""  # where F-Ticks go: "file:PATH", "syslog" or "syslog:HOST:PORT"; empty: none are written
     fticks_prefix: str = ""  # empty: F-TICKS/<name of the federation>/1.0
     fticks_station: str = "vendor-key-hashed"  # how devices' addresses are written in them
+    radsec_folder: Path | None = None  # what `home` alone shows over RADIUS/TLS; None: `radsec` in the data directory
     require_crypto_binding: bool = False  # of devices that sign in with PEAP; not all of them know it
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat | None = None  # None: console on a terminal, else JSON
@@ -69,6 +70,11 @@ class Settings:
     def store_url(self) -> str:
         """The database, with its default filled in."""
         return self.database_url or f"sqlite:///{self.directory.database.absolute()}"
+
+    @property
+    def radsec_directory(self) -> Path:
+        """Where `home` alone has its certificate for RADIUS/TLS, with the default filled in; it need not be there."""
+        return self.radsec_folder or self.directory.radsec
 
     @property
     def hosted_addresses(self) -> tuple[tuple[str, int], ...]:
@@ -90,6 +96,7 @@ class Settings:
         """The settings that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)  # Any: JSON of our own making
         values["data"] = Path(values["data"])
+        values["radsec_folder"] = values["radsec_folder"] and Path(values["radsec_folder"])
         values["listen"] = tuple(values["listen"])
         values["hosted_homes"] = tuple(values["hosted_homes"])
         values["log_level"] = LogLevel(values["log_level"])

@@ -63,6 +63,7 @@ class _Read(BaseSettings):
     fticks_station: Literal[
         "static", "original", "vendor-hashed", "vendor-key-hashed", "fully-hashed", "fully-key-hashed"
     ] = "vendor-key-hashed"
+    radsec_folder: Path | None = None
     require_crypto_binding: bool = False
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat | None = None
@@ -190,6 +191,7 @@ def load_settings(
         fticks=read.fticks,
         fticks_prefix=read.fticks_prefix,
         fticks_station=read.fticks_station,
+        radsec_folder=None if read.radsec_folder is None else root.absolute() / read.radsec_folder,
         require_crypto_binding=read.require_crypto_binding,
         log_level=read.log_level,
         log_format=read.log_format,

@@ -94,7 +94,7 @@ class Realm:
 
 @dataclass(frozen=True, slots=True)
 class PeerTrust:
-    """What a proxy shows to its RADIUS/TLS peers, and whom of them it believes."""
+    """What this end shows to its RADIUS/TLS peers, and whom of them it believes."""
 
     certificate_chain_pem: bytes  # end entity first, without the root
     private_key_pem: bytes = field(repr=False)
@@ -145,3 +145,4 @@ class HomeSnapshot:
     realms: Mapping[str, HostedRealm]
     credentials: EapServerCredentials
     clients: tuple[Client, ...] = ()  # who may ask a home server that stands alone: its access_points
+    peer_trust: PeerTrust | None = None  # what one that stands alone shows over RADIUS/TLS; None: it does not speak it

@@ -32,6 +32,7 @@ class DropReason(StrEnum):
     DUPLICATE_PENDING = "duplicate_pending"
     UNMATCHED_RESPONSE = "unmatched_response"
     LATE_RESPONSE = "late_response"
+    TOKEN_REUSED = "token_reused"  # noqa: S105 - a reason; RFC 9765 §4.2.2: another request has it, and still waits
     PROXY_STATE_ALTERED = "proxy_state_altered"
     MPPE_KEY_MALFORMED = "mppe_key_malformed"
     SALTED_ATTRIBUTE_MALFORMED = "salted_attribute_malformed"
@@ -42,6 +43,7 @@ class DropReason(StrEnum):
     # Capacity.
     NO_IDENTIFIER = "no_identifier"
     QUEUE_FULL = "queue_full"
+    CONVERTED_TOO_LARGE = "converted_too_large"  # no room for what RADIUS/1.0 adds to a packet of RADIUS/1.1
     NOT_READY = "not_ready"  # no snapshot yet
     RATE_LIMITED = "rate_limited"
     INTERNAL_ERROR = "internal_error"  # our bug; logged once with its trace
@@ -60,6 +62,7 @@ BREAKS_STREAM: Final = frozenset(
         DropReason.MESSAGE_AUTHENTICATOR_WRONG,
         DropReason.REQUEST_AUTHENTICATOR_WRONG,
         DropReason.RESPONSE_AUTHENTICATOR_WRONG,
+        DropReason.TOKEN_REUSED,
     }
 )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from federation.trust.profiles import POLICY_OPERATOR
 
 RADSEC_PORT = 2083  # RFC 6614 §2.1
+BIEBROAM_DATA = "/var/lib/biebroam"
 _REFRESH = "Renew before two thirds of its life have passed: docs/trust.md, “Renewal”."
 
 
@@ -248,7 +249,7 @@ auth_server_shared_secret={place.secret}
 
 
 def build_biebroam_home(place: Place) -> Configuration:
-    """Biebroam's own home server at a library: a federation file with that library in it."""
+    """Biebroam's own home server at a library: a federation file with that library in it, and its settings."""
     realms = ", ".join(f'"{realm}"' for realm in place.realms)
     text = f"""\
 [federation]
@@ -269,13 +270,23 @@ certificate = "{place.server_name}"
 [libraries.identity]
 kind = "local"
 """
+    settings = f"""\
+# {place.library}: the settings of its home server.
+listen = "{place.listen}"
+auth_port = {place.access_port}  # for the library's own access points, over UDP
+radsec_port = {place.listen_port}  # for the federation's proxy, over TLS
+radsec_folder = "{place.folder}"  # of key.pem, chain.pem and anchors.pem; renewed files are taken over as they come
+"""
     return Configuration(
         "biebroam-home",
-        {"federation.toml": text},
+        {"federation.toml": text, f"{BIEBROAM_DATA}/biebroam.toml": settings},
         (
-            "biebroam init --data /var/lib/biebroam",
+            f"Put key.pem, chain.pem and anchors.pem into {place.folder}, readable by Biebroam's user only.",
+            f"export BIEBROAM_DATA={BIEBROAM_DATA}, then: biebroam init",
+            f"Put biebroam.toml into {BIEBROAM_DATA}.",
             "Set country, names and identity in federation.toml, then: biebroam apply federation.toml",
             "biebroam home",
+            _REFRESH,
         ),
     )
 

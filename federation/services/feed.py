@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from federation.store.session import Store
+    from federation.trust.folder import TrustFolder
 
 FIRST_LOOK_SECONDS = 5.0  # a service that knows nothing by then starts all the same, and goes on looking
 SWAP_SECONDS = 5.0
@@ -47,8 +48,12 @@ class SnapshotFeed(Generic[AnySnapshot]):
         swap: Callable[[AnySnapshot], None],
         compile_newest: "Callable[[Session], AnySnapshot]",
         saves: bool,
+        is_stale: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`swap` puts a snapshot in force, or raises ValueError; `saves`: this process keeps the last good one."""
+        """`swap` puts a snapshot in force, or raises ValueError; `saves`: this process keeps the last good one.
+
+        `is_stale` says that a snapshot has to be made anew though the registry is the same.
+        """
         self.refused: tuple[str, ...] = ()
         self.revision = 0
         self._kind = kind
@@ -69,6 +74,7 @@ class SnapshotFeed(Generic[AnySnapshot]):
             refuse=lambda reasons: self._in_loop(lambda: self._note_refusal(reasons)),
             looked=lambda: self._in_loop(self._looked.set),
             saved=(saved_path, sealer) if saves else None,
+            is_stale=is_stale,
         )
 
     @property
@@ -227,12 +233,16 @@ def compile_for_proxy(session: "Session", sealer: Sealer, addresses: tuple[tuple
     return snapshot
 
 
-def compile_for_home(session: "Session", sealer: Sealer) -> HomeSnapshot:
-    """The snapshot of a home server of this node, with the certificate in force."""
+def compile_for_home(session: "Session", sealer: Sealer, folder: "TrustFolder | None" = None) -> HomeSnapshot:
+    """The snapshot of a home server of this node, with the certificate in force.
+
+    `folder` has what one that stands alone shows over RADIUS/TLS.
+    """
     from federation.services.authorities import load_eap_credentials  # noqa: PLC0415 - as above
     from federation.store.compile import compile_home_snapshot  # noqa: PLC0415
 
-    return compile_home_snapshot(session, sealer, load_eap_credentials(session, sealer))
+    snapshot = compile_home_snapshot(session, sealer, load_eap_credentials(session, sealer))
+    return snapshot if folder is None else replace(snapshot, peer_trust=folder.read())
 
 
 def find_client_secret(snapshot: Snapshot, address: str) -> SharedSecret | None:

@@ -39,11 +39,13 @@ class SnapshotFollower(Generic[AnySnapshot]):
         looked: Callable[[], None],
         saved: tuple[Path, Sealer] | None = None,
         known_revision: int = -1,
+        is_stale: Callable[[], bool] = lambda: False,
     ) -> None:
         """All functions are called in the follower's thread.
 
         `hand_on` gets a new snapshot and returns when it is in force, or raises SnapshotRejected; `refuse` gets the
         reasons why there is none (an empty tuple when there is again); `looked` is called after each look.
+        `is_stale` says that something beside the registry has changed that a snapshot is made of.
         `saved` says where the last good snapshot is kept; None when another process of the node keeps it.
         """
         self.revision = known_revision
@@ -56,6 +58,7 @@ class SnapshotFollower(Generic[AnySnapshot]):
         self._refuse = refuse
         self._looked = looked
         self._saved = saved
+        self._is_stale = is_stale
         self._refused_revision = -1
         self._failure = ""
         self._awake, self._wake = socket.socketpair()
@@ -101,7 +104,7 @@ class SnapshotFollower(Generic[AnySnapshot]):
         began = time.perf_counter()
         try:
             revision = self._read_revision()
-            if revision in (self.revision, self._refused_revision):
+            if revision in (self.revision, self._refused_revision) and not self._is_stale():
                 self._note_failure("")
                 return
             try:

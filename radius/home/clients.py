@@ -1,10 +1,13 @@
-"""Who may ask a home server: found by the address that a packet came from, the longest prefix first."""
+"""Who may ask a home server: found by the address that a packet came from, the longest prefix first, or by certificate.
 
-from collections.abc import Iterable
+Which certificates are genuine is decided before (`radius.transport.tls`); here a name in one says which client it is.
+"""
+
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from federation.snapshot import Client, SharedSecret
+from federation.snapshot import RADSEC_SECRET, Client, SharedSecret
 from radius.wire.authenticators import KeyedSecret
 
 MAX_REMEMBERED = 10_000  # addresses; forged ones must not fill the memory
@@ -23,7 +26,7 @@ class Peer:
 class Peers:
     """The clients of one snapshot."""
 
-    def __init__(self, clients: Iterable[Client], loopback_secret: SharedSecret | None = None) -> None:
+    def __init__(self, clients: Collection[Client], loopback_secret: SharedSecret | None = None) -> None:
         """`loopback_secret` is that of the proxies on this machine; a client that is registered there goes before."""
         networks: list[tuple[IPv4Network | IPv6Network, Peer]] = [
             (network, Peer(client.key, KeyedSecret(client.secret), client.is_proxy))
@@ -37,10 +40,25 @@ class Peers:
         networks.sort(key=lambda entry: entry[0].prefixlen, reverse=True)  # stable: registered ones stay first
         self._networks = networks
         self._remembered: dict[str, Peer | None] = {}
+        radsec = KeyedSecret(RADSEC_SECRET)
+        self._by_name = {
+            client.certificate_name.lower(): Peer(client.key, radsec, client.is_proxy)
+            for client in clients
+            if client.certificate_name is not None
+        }
 
     def __len__(self) -> int:
         """How many addresses are remembered."""
         return len(self._remembered)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names in the certificates of those who may ask over RADIUS/TLS, lower-case."""
+        return frozenset(self._by_name)
+
+    def find_by_certificate(self, names: Iterable[str]) -> Peer | None:
+        """The client whose name is among the dNSNames of a verified certificate, lower-case; None when it is nobody."""
+        return next((self._by_name[name] for name in names if name in self._by_name), None)
 
     def find(self, address: str) -> Peer | None:
         """The client at that address; None when nobody may ask from there."""

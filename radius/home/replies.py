@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from socket import socket
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Final
 
 from federation.reasons import RefusalReason
 from radius.errors import DropReason
@@ -26,8 +26,6 @@ QUIET_SECONDS: Final = 60.0
 MAX_QUIET: Final = 4_096  # pairs of peer and reason; forged addresses start the table anew
 EAP_FAILURE: Final = 4  # RFC 3748 §4.2
 
-Key: TypeAlias = tuple[int, str, int, int, int]
-
 _log = logging.getLogger(__name__)
 
 
@@ -37,9 +35,8 @@ class Request:
 
     packet: Packet
     peer: Peer
-    listener: socket
-    address: Address
-    key: Key
+    send: Callable[[bytes], None]
+    key: Hashable
     eap: bytes
     received_at: float
 
@@ -51,7 +48,7 @@ class Replies:
         """`jitter` is uniform in 0 to 1."""
         self.duplicates = Duplicates()
         self._jitter = jitter
-        self._delayed: dict[Key, tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
+        self._delayed: dict[Hashable, tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
         self._drops: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
         self._answers: Counter[str] = Counter()
@@ -71,7 +68,7 @@ class Replies:
             return
         if self.duplicates.answer(request.key, packet.authenticator, octets, monotonic()):
             self._answers[code.name.lower()] += 1
-            self.send(request.listener, octets, request.address)
+            request.send(octets)
 
     def refuse(self, request: Request, reason: RefusalReason, eap: bytes = b"") -> None:
         """The client gets a no, in a while; EAP-Failure goes with it whenever it asked with EAP (RFC 3579 §2.6.3)."""
@@ -116,7 +113,7 @@ class Replies:
         self._quiet_until[peer, reason] = now + QUIET_SECONDS
         _log.warning(event, extra={"peer": peer, "reason": reason})
 
-    def send(self, listener: socket, octets: bytes, address: Address) -> None:
+    def send_datagram(self, listener: socket, address: Address, octets: bytes) -> None:
         """Send once; a failure is as if the network had lost it, and the client asks again."""
         try:
             listener.sendto(octets, address)

@@ -1,4 +1,7 @@
-"""The home server: requests from UDP sockets, EAP conversations, identity checks, answers.
+"""The home server: requests, EAP conversations, identity checks, answers.
+
+There are two ways in, and one path behind them: a datagram from an address where a client may be, and a packet of a
+client that is known already, over a connection on which its answer goes back.
 
 Everything happens on one event loop but the identity checks, which block and have threads of their own. A request is
 authentic before anything else of it is looked at; a repeat never starts a second check; a refusal waits about a second,
@@ -11,7 +14,7 @@ import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from socket import socket
@@ -40,13 +43,14 @@ from radius.home.authorise import (
     build_challenge_attributes,
 )
 from radius.home.checks import Checks
-from radius.home.clients import Peers
+from radius.home.clients import Peer, Peers
 from radius.home.conversations import MAX_ROUNDS, Conversation, Conversations
 from radius.home.guesses import Guesses
 from radius.home.names import find_hosted
 from radius.home.patrons import Patrons
 from radius.home.ports import PatronStore
 from radius.home.replies import Replies, Request
+from radius.home.streams import Streams
 from radius.transport.faults import Faults
 from radius.transport.udp import Address, make_reader
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
@@ -69,6 +73,7 @@ class HomeService:
         sockets: Sequence[socket],
         stores: Mapping[str, PatronStore],
         *,
+        radsec_sockets: Sequence[socket] = (),
         alias_key: bytes,
         loopback_secret: SharedSecret | None = None,
         serves_access_points: bool = False,
@@ -76,7 +81,7 @@ class HomeService:
         checks: Checks | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`stores` by kind ("local").
+        """`sockets` are bound ones for UDP, `radsec_sockets` for RADIUS/TLS; `stores` by kind ("local").
 
         `loopback_secret` lets proxies of this machine ask; with `serves_access_points` those of the snapshot may too.
         `requires_crypto_binding` refuses devices that do not know it in PEAP.
@@ -91,6 +96,8 @@ class HomeService:
         self._snapshot: HomeSnapshot | None = None
         self._context: EapServerContext | None = None
         self._peers = Peers(())
+        self._radsec_sockets = radsec_sockets
+        self.streams = Streams(radsec_sockets, self.receive)
         self._conversations: Conversations[EapSession] = Conversations()
         self._tasks: set[asyncio.Task[None]] = set()
         self._requests: Counter[str] = Counter()
@@ -111,6 +118,7 @@ class HomeService:
             "sessions": len(self._conversations),
             "sessions_displaced": self._conversations.displaced,
             **self._patrons.counters(),
+            "streams": self.streams.counters(),
         }
 
     def swap(self, snapshot: HomeSnapshot) -> None:
@@ -120,6 +128,7 @@ class HomeService:
             ValueError: its certificate or key can not be used; the earlier snapshot stays.
         """
         earlier = self._snapshot
+        trust = self.streams.prepare(snapshot.peer_trust)
         if self._context is None or earlier is None or earlier.credentials != snapshot.credentials:
             credentials = snapshot.credentials
             self._context = EapServerContext(
@@ -129,12 +138,14 @@ class HomeService:
             )
         self._peers = Peers(snapshot.clients if self._serves_access_points else (), self._loopback_secret)
         self._snapshot = snapshot
+        self.streams.swap(trust, self._peers)
 
     def start(self) -> None:
         """Read the sockets from now on."""
         self._loop = loop = asyncio.get_running_loop()
         for listener in self._sockets:
-            loop.add_reader(listener.fileno(), make_reader(listener, partial(self._receive, listener)))
+            loop.add_reader(listener.fileno(), make_reader(listener, partial(self._receive_datagram, listener)))
+        self.streams.start()
         self._expire()
 
     async def stop(self, drain_seconds: float, /) -> None:
@@ -142,6 +153,7 @@ class HomeService:
         assert self._loop is not None
         for listener in self._sockets:
             self._loop.remove_reader(listener.fileno())
+        await self.streams.stop()
         if self._expiry is not None:
             self._expiry.cancel()
         if self._tasks:
@@ -150,9 +162,10 @@ class HomeService:
         for task in self._tasks:
             task.cancel()
         self._patrons.close()
-        for listener in self._sockets:
+        self.streams.close()
+        for listener in (*self._sockets, *self._radsec_sockets):
             listener.close()
-        self._sockets = ()
+        self._sockets = self._radsec_sockets = ()
 
     def _expire(self) -> None:
         now = monotonic()
@@ -163,26 +176,38 @@ class HomeService:
 
     # Requests
 
-    def _receive(self, listener: socket, datagram: bytes, address: Address, now: float) -> None:
-        """Take one datagram; whatever is in it, nothing leaves this function as an exception."""
+    def receive(
+        self, octets: bytes, peer: Peer, source: Hashable, send: Callable[[bytes], None], now: float
+    ) -> DropReason | None:
+        """Take one packet of a client; whatever is in it, nothing leaves this function as an exception.
+
+        `source` is where it came from, to tell repeats from other requests; its answer, if there is one, goes to
+        `send`, once and perhaps later. Returns why there is none, or None.
+        """
         try:
-            reason = self._take(listener, datagram, address, now)
+            reason = self._take(octets, peer, source, send, now)
         except Exception as error:  # noqa: BLE001 - the top of the packet path; logged and counted
             self._faults.tell("packet_failed", error, now)
             reason = DropReason.INTERNAL_ERROR
         if reason is not None:
-            self._replies.drop(reason, str(address[0]))
+            self._replies.drop(reason, peer.key)
+        return reason
 
-    def _take(  # noqa: PLR0911 - ordered checks, each with its one reason
-        self, listener: socket, datagram: bytes, address: Address, now: float
-    ) -> DropReason | None:
+    def _receive_datagram(self, listener: socket, datagram: bytes, address: Address, now: float) -> None:
         host, port = str(address[0]), int(address[1])
         peer = self._peers.find(host)
+        if peer is not None:
+            send = partial(self._replies.send_datagram, listener, address)
+            self.receive(datagram, peer, (listener.fileno(), host, port), send, now)
+        else:
+            self._replies.drop(DropReason.UNKNOWN_CLIENT if self._snapshot else DropReason.NOT_READY, host)
+
+    def _take(  # noqa: PLR0911 - ordered checks, each with its one reason
+        self, octets: bytes, peer: Peer, source: Hashable, send: Callable[[bytes], None], now: float
+    ) -> DropReason | None:
         if self._snapshot is None:
             return DropReason.NOT_READY
-        if peer is None:
-            return DropReason.UNKNOWN_CLIENT
-        packet = parse_packet(datagram)
+        packet = parse_packet(octets)
         if not isinstance(packet, Packet):
             return packet
         if packet.code not in (Code.ACCESS_REQUEST, Code.STATUS_SERVER):
@@ -191,17 +216,17 @@ class HomeService:
         if reason is not None:
             return reason
         self._requests[Code(packet.code).name.lower()] += 1
-        key = (listener.fileno(), host, port, packet.code, packet.identifier)
+        key = (source, packet.code, packet.identifier)
         seen = self._replies.duplicates.receive(key, packet.authenticator, peer.key, now)
         if isinstance(seen, bytes):
-            self._replies.send(listener, seen, address)
+            send(seen)
             return None
         if seen is Seen.PENDING:
             return DropReason.DUPLICATE_PENDING
         if seen is Seen.FULL:
             return DropReason.QUEUE_FULL
         eap = concatenate(packet, AttributeType.EAP_MESSAGE)
-        request = Request(packet, peer, listener, address, key, eap, now)
+        request = Request(packet, peer, send, key, eap, now)
         if packet.code == Code.STATUS_SERVER:
             self._replies.answer(request, Code.ACCESS_ACCEPT, b"")  # RFC 5997 §4.2
         else:

@@ -18,7 +18,7 @@ from radius.proxy.clients import Clients, ClientState
 from radius.proxy.engine import Engine
 from radius.proxy.ports import Address, Stream, StreamOwner
 from radius.transport.tls.connection import Closing, TlsConnection
-from radius.transport.tls.contexts import Credentials, Trust
+from radius.transport.tls.contexts import Credentials, Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity, ServerName
 from radius.transport.tls.link import Link, Target
 from radius.transport.tls.listener import Arrivals, TlsListener
@@ -160,8 +160,10 @@ class Streams:
         return self._find_client(identity) is not None
 
     def _take_client(self, connection: TlsConnection) -> bool:
-        state = self._find_client(connection.identity) if connection.identity is not None else None
-        if state is None or self.trust is None:
+        identity, met = connection.identity, self._listener.trust_of(connection)
+        state = self._find_client(identity) if identity is not None else None
+        # Both may have changed during its handshake.
+        if state is None or self.trust is None or not is_believed(self.trust, connection.chain, identity, met):
             return False
         self._clients[connection] = _ClientStream(connection, state, self.trust)
         for link, stream in self._links.items():  # a library that comes in has restarted, often enough
@@ -191,7 +193,7 @@ class Streams:
         for connection, client in list(self._clients.items()):
             identity = connection.identity
             state = self._find_client(identity) if identity is not None else None
-            if identity is None or state is None or not _is_believed(trust, connection, identity, client.trust):
+            if state is None or not is_believed(trust, connection.chain, identity, client.trust):
                 connection.close(Closing.NOT_TRUSTED)
             else:
                 client.state = state
@@ -200,7 +202,7 @@ class Streams:
             link.target = self.target_of(self._links[link].owner.server)
             if connection is not None and connection.identity is not None:
                 is_right = link.target.name.matches(connection.identity)
-                if not is_right or not _is_believed(trust, connection, connection.identity, link.trust):
+                if not is_right or not is_believed(trust, connection.chain, connection.identity, link.trust):
                     link.restart(Closing.NOT_TRUSTED)
 
     def target_of(self, server: HomeServer) -> Target:
@@ -307,18 +309,6 @@ class _HomeStream:
         except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
             net.catch(error)
         net.keep_time()
-
-
-def _is_believed(trust: Trust | None, connection: TlsConnection, identity: PeerIdentity, met: Trust | None) -> bool:
-    """Whether the certificate that a connection stands on is good still."""
-    if trust is None:
-        return False
-    if trust is met:  # nothing has changed since its handshake
-        return True
-    if trust.is_revoked(identity):
-        return False
-    has_same_anchors = met is not None and trust.credentials.anchors_pem == met.credentials.anchors_pem
-    return has_same_anchors or trust.believes(connection.chain)
 
 
 def _describe(end: str, connection: TlsConnection, trust: Trust) -> dict[str, object]:

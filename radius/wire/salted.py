@@ -88,8 +88,8 @@ SALTED_HEADERS: Final = frozenset(
 )
 """What a Vendor-Specific value with a salted attribute begins with, where its vendor has the common layout."""
 
-_NESTED_SALTED: Final = frozenset((3,))  # in WiMAX 86 and 87
-_NESTED_LAYOUT: Final = VendorLayout()
+NESTED_SALTED: Final = frozenset((3,))  # in WiMAX 86 and 87
+NESTED_LAYOUT: Final = VendorLayout()
 _NO_HIDING: Final[dict[int, Hiding]] = {}
 _MICROSOFT: Final = int(VendorId.MICROSOFT)
 
@@ -154,9 +154,9 @@ def _move_hidden(hidden: bytes, hiding: Hiding, rehiding: "Rehiding") -> bytes |
 
 def _move_nested(value: bytes, rehiding: "Rehiding") -> bytes | None:
     pieces: list[bytes] = []
-    for kind, start, value_start, end, _ in parse_sub_attributes(value, 0, _NESTED_LAYOUT) or ():
+    for kind, start, value_start, end, _ in parse_sub_attributes(value, 0, NESTED_LAYOUT) or ():
         pieces.append(value[start:value_start])
-        if kind in _NESTED_SALTED:
+        if kind in NESTED_SALTED:
             moved = rehiding.rehide_salted(value[value_start:end])
             if moved is None:
                 return None

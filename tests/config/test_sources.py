@@ -64,6 +64,15 @@ class TestValues:
         """The environment has a list as one text; an address that stands twice counts once."""
         assert load(tmp_path, BIEBROAM_LISTEN="127.0.0.1, ::1,127.0.0.1").listen == ("127.0.0.1", "::1")
 
+    def test_folder_for_radius_tls_is_in_the_data_directory_or_elsewhere(self, tmp_path: Path) -> None:
+        """A relative path begins there, wherever the service is started; a worker gets the same."""
+        assert load(tmp_path).radsec_directory == tmp_path / "radsec"
+        assert load(tmp_path, 'radsec_folder = "tls"\n').radsec_directory == tmp_path / "tls"
+        settings = load(tmp_path, BIEBROAM_RADSEC_FOLDER="/etc/biebroam")
+        assert settings.radsec_directory == Path("/etc/biebroam")
+        for each in (settings, load(tmp_path)):
+            assert Settings.from_json(each.to_json()) == each
+
     def test_words_may_be_in_capitals(self, tmp_path: Path) -> None:
         """INFO and info are the same."""
         assert load(tmp_path, BIEBROAM_LOG_LEVEL="ERROR", BIEBROAM_LOG_FORMAT="JSON").log_format is LogFormat.JSON

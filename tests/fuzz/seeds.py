@@ -9,7 +9,7 @@ from radius.wire.hiding import hide_salted, hide_user_password
 from radius.wire.packet import build_attribute, build_fragments, build_vendor_attribute
 from tests.fuzz.files import FOLDER
 from tests.fuzz.script import build_field
-from tests.fuzz.targets import hiding, rewriting
+from tests.fuzz.targets import hiding, rewriting, versions
 from tests.fuzz.targets.eap import CUT, HONEST, INNER, NAK, OUTER, PIECE, REPEAT, TWISTED
 
 _EAP: Final = b"\x02\x01\x00\x0d\x01anon@x.y"
@@ -156,6 +156,22 @@ def _frames() -> dict[str, bytes]:
     }
 
 
+def _versions() -> dict[str, bytes]:
+    keys = b"".join(build_vendor_attribute(VendorId.MICROSOFT, kind, bytes(range(32))) for kind in (16, 17, 12))
+    others = build_vendor_attribute(VendorId.LANCOM, 19, b"\x05secret") + build_vendor_attribute(
+        VendorId.WIMAX, 86, b"\0\x01\x06abcd\x03\x08secret"
+    )
+    request = _USER + build_attribute(2, b"pass word") + build_attribute(3, bytes(17)) + _STATES + _VENDORS
+    return {
+        "request": b"\0" + request + build_attribute(80, bytes(3)) + build_attribute(241, b"\4\0\0\0\1"),
+        "request-keys": b"\0" + keys + others + build_attribute(69, b"\1secret"),
+        "accounting": b"\1" + request + keys + build_attribute(69, b"\1secret"),
+        "accept": b"\5" + keys + others + build_attribute(69, b"secret") + _EXTENDED,
+        "challenge": b"\x08" + _FRAGMENTS + build_attribute(24, b"state"),
+        "whole": b"\xff" + versions.build(2, 7, keys),
+    }
+
+
 def _names() -> dict[str, bytes]:
     return {
         "plain": b"wieke@Boekenburg.example",
@@ -189,6 +205,7 @@ SEEDS: Final = {
     "hiding": _hiding,
     "eap": _eap,
     "frames": _frames,
+    "versions": _versions,
     "names": _names,
     "documents": _documents,
 }

@@ -20,6 +20,7 @@ MUTATIONS = {
     "hiding": 20_000,
     "eap": 300,
     "frames": 10_000,
+    "versions": 4000,
     "names": 30_000,
     "documents": 1500,
 }

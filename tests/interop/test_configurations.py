@@ -237,7 +237,7 @@ def test_every_program_gets_files_or_steps_and_no_private_key(trust: Trust, port
 
 def test_biebroam_takes_its_federation_file(trust: Trust, ports: dict[str, int]) -> None:
     """The file for Biebroam's own home server can be applied, and only the proxy may ask there."""
-    (text,) = build_biebroam_home(place_for(trust, **ports)).files.values()
+    text = build_biebroam_home(place_for(trust, **ports)).files["federation.toml"]
     (library,) = parse_document(tomllib.loads(text)).libraries
     (client,) = library.access_points
     assert [realm.name for realm in library.realms] == ["boekenburg.example"]

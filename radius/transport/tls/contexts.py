@@ -149,6 +149,20 @@ class Trust:
         return b""  # nothing in common: the handshake ends with no_application_protocol (RFC 7301 §3.2)
 
 
+def is_believed(
+    trust: Trust | None, chain: tuple[x509.Certificate, ...], identity: PeerIdentity | None, met: Trust | None
+) -> bool:
+    """Whether the certificates that a connection stands on are good still; `met` is the trust of its handshake."""
+    if trust is None or identity is None:
+        return False
+    if trust is met:  # nothing has changed since
+        return True
+    if trust.is_revoked(identity):
+        return False
+    has_same_anchors = met is not None and trust.credentials.anchors_pem == met.credentials.anchors_pem
+    return has_same_anchors or trust.believes(chain)
+
+
 def read_chain(connection: SSL.Connection) -> tuple[x509.Certificate, ...]:
     """The chain that was verified in the handshake, the peer's certificate first, the anchor last."""
     return tuple(connection.get_verified_chain(as_cryptography=True) or ())

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from radius.errors import DropReason
 from radius.exchange.backoff import Backoff
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
-from radius.transport.tls.contexts import Trust
+from radius.transport.tls.contexts import Trust, is_believed
 from radius.transport.tls.identity import ServerName
 
 DIAL_SECONDS: Final = 10.0  # for a name, a TCP connection and a handshake
@@ -200,8 +200,12 @@ class Link:
             for connection in made:
                 connection.abort(Closing.BY_US)
             raise
-        self.trust = trust
-        return None if made[-1].is_closed else made[-1]
+        self.trust, connection = trust, made[-1]
+        identity = connection.identity
+        is_right = identity is not None and self.target.name.matches(identity)
+        if not is_right or not is_believed(self._find_trust(), connection.chain, identity, trust):
+            connection.abort(Closing.NOT_TRUSTED)  # who is right, or whom we believe, changed during its handshake
+        return None if connection.is_closed else connection
 
     async def _connect(self, make: Callable[[], TlsConnection]) -> None:
         """A TCP connection to the first address that takes one.

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from OpenSSL import SSL
-
 from radius.errors import DropReason
 from radius.transport.tls.connection import Closing, Deadlines, Events, PacketCodec, TlsConnection
 from radius.transport.tls.contexts import Judge, Trust
@@ -82,6 +80,10 @@ class TlsListener:
             for bound in self._sockets:
                 self._servers.append(await loop.create_server(self._make, sock=bound.dup(), backlog=BACKLOG))
 
+    def trust_of(self, connection: TlsConnection) -> Trust | None:
+        """The trust that a connection's handshake met; there may be another by the time that it is done."""
+        return connection.trust if isinstance(connection, _Arriving) else None
+
     def shut(self) -> None:
         """Nothing new is accepted; what stands goes on."""
         for server in self._servers:
@@ -103,7 +105,7 @@ class TlsListener:
 
     def _make(self) -> TlsConnection:
         assert self.trust is not None  # else nothing would be accepted
-        return _Arriving(self.trust.accept(self._arrivals.judge), self._events, self._deadlines, self._on_made)
+        return _Arriving(self.trust, self._arrivals.judge, self._events, self._deadlines, self._on_made)
 
     def _on_made(self, connection: TlsConnection) -> None:
         """A TCP connection stands; somebody else may have to go for it."""
@@ -168,9 +170,15 @@ class _Arriving(TlsConnection):
     """A connection that was accepted, which says so before its handshake begins."""
 
     def __init__(
-        self, tls: SSL.Connection, events: Events, deadlines: Deadlines, on_made: Callable[[TlsConnection], None]
+        self,
+        trust: Trust,
+        judge: Judge,
+        events: Events,
+        deadlines: Deadlines,
+        on_made: Callable[[TlsConnection], None],
     ) -> None:
-        super().__init__(tls, events, deadlines)
+        super().__init__(trust.accept(judge), events, deadlines)
+        self.trust = trust  # that its handshake meets
         self._on_made = on_made
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -24,6 +24,7 @@ class Registry:
     revision: int = 1
     error: Exception | None = None
     compilations: int = 0
+    is_stale: bool = False
     handed_on: list[int] = field(default_factory=list[int])
     refusals: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     looked: threading.Event = field(default_factory=threading.Event)
@@ -33,6 +34,7 @@ class Registry:
 
     def compile(self) -> Snapshot:
         self.compilations += 1
+        self.is_stale = False
         if self.error is not None:
             raise self.error
         return Snapshot(self.revision, FEDERATION)
@@ -64,6 +66,7 @@ def follow(tmp_path: Path, sealer: Sealer) -> Generator[Follow]:
             refuse=registry.refusals.append,
             looked=registry.looked.set,
             saved=(tmp_path / "snapshot.sealed", sealer),
+            is_stale=lambda: registry.is_stale,
         )
         started.append(follower)
         follower.start()
@@ -108,6 +111,13 @@ class TestFollower:
         announce(tmp_path, 1)
         assert registry.looked.wait(2)
         assert registry.compilations == 1
+
+    def test_change_beside_the_registry_is_followed_too(self, follow: Follow) -> None:
+        """A snapshot that is made of more than the registry is made anew when that has changed."""
+        registry = Registry()
+        follow(registry)
+        registry.is_stale = True
+        wait_until(lambda: registry.handed_on == [1, 1], "the same revision again", 3)
 
     def test_refused_snapshot_leaves_the_one_in_force(self, follow: Follow, tmp_path: Path) -> None:
         """What can not be followed is refused with its reasons, once, until the registry has changed again."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from tests.fuzz.targets import documents, eap, frames, hiding, names, packets, rewriting
+from tests.fuzz.targets import documents, eap, frames, hiding, names, packets, rewriting, versions
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "packets": packets.exercise,
@@ -11,6 +11,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "hiding": hiding.exercise,
     "eap": eap.exercise,
     "frames": frames.exercise,
+    "versions": versions.exercise,
     "names": names.exercise,
     "documents": documents.exercise,
 }

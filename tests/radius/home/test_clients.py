@@ -37,6 +37,18 @@ class TestPeers:
         peers = Peers([client("near", "fe80::/64")])
         assert peers.find("fe80::1%eth0") is not None
 
+    def test_client_is_found_by_a_name_in_its_certificate(self) -> None:
+        """Over RADIUS/TLS the secret is always the same (RFC 6614 §2.3), and an address makes nobody a client."""
+        proxy = Client("west/federation", "west", "", certificate_name="Login.Fed.Example", is_proxy=True)
+        peers = Peers([proxy, client("near", "192.0.2.0/24")])
+        peer = peers.find_by_certificate(("other.example", "login.fed.example"))
+        assert peer is not None
+        assert (peer.key, peer.keyed.secret, peer.is_proxy) == ("west/federation", b"radsec", True)
+        assert peers.find_by_certificate(("fed.example", "192.0.2.1")) is None
+        assert peers.find_by_certificate(()) is None
+        assert peers.names == {"login.fed.example"}
+        assert peers.find("127.0.0.1") is None
+
     def test_many_addresses_do_not_fill_the_memory(self) -> None:
         """What is remembered of addresses has a bound."""
         peers = Peers([client("all", "10.0.0.0/8")])

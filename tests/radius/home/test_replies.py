@@ -1,6 +1,7 @@
 import socket
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -29,9 +30,10 @@ class Wire:
         """A request that has just come and is no repeat."""
         packet = parse_packet(sign_request(Code.ACCESS_REQUEST, identifier, bytes(16), attributes, KEYED))
         assert isinstance(packet, Packet)
-        key = (1, "127.0.0.1", 1, packet.code, identifier)
+        key = ("west/hal", packet.code, identifier)
+        send = partial(self.replies.send_datagram, self.listener, self.access_point.getsockname())
         self.replies.duplicates.receive(key, packet.authenticator, PEER.key, 0.0)
-        return Request(packet, PEER, self.listener, self.access_point.getsockname(), key, eap, 0.0)
+        return Request(packet, PEER, send, key, eap, 0.0)
 
     def heard(self) -> Packet | None:
         """What came by now, if anything."""

@@ -1,0 +1,265 @@
+"""A home server that stands alone, over RADIUS/TLS on the loopback."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic, time
+
+import pytest
+from OpenSSL import SSL
+
+from federation.reasons import RefusalReason
+from federation.snapshot import (
+    Client,
+    EapServerCredentials,
+    Federation,
+    HomeSnapshot,
+    HostedRealm,
+    PeerTrust,
+)
+from radius.home.service import HomeService
+from radius.wire.attributes import find
+from radius.wire.authenticators import sign_request
+from radius.wire.codes import AttributeType, Code
+from radius.wire.packet import build_attribute, build_fragments
+from tests.radius.proxy.streams import (
+    RADSEC,
+    Member,
+    TlsDevice,
+    issue,
+    listen_for_streams,
+    peer_trust,
+    serial_of,
+    trust_of,
+    until,
+)
+from tests.radius.transport.tls.members import Authority
+from tests.support.certificates import make_server_certificate
+
+HOME_NAME = "radius.west.example"
+PROXY_NAME = "login.fed.example"
+NAME = build_attribute(AttributeType.USER_NAME, b"anonymous@west.example")
+EAP = build_fragments(AttributeType.EAP_MESSAGE, b"\x02\x01\x00\x1b\x01anonymous@west.example")
+PROXY = Client("west/federation", "west", "", certificate_name=PROXY_NAME, is_proxy=True)
+
+
+class NoPatrons:
+    def check_password(self, realm: str, user: str, password: bytes) -> RefusalReason | None:
+        raise NotImplementedError
+
+    def find_nt_hash(self, realm: str, user: str) -> bytes | RefusalReason:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+class Library:
+    """A home server, and the federation's proxy that comes to it."""
+
+    def __init__(self, authority: Authority, folder: Path, stack: AsyncExitStack) -> None:
+        certificate = make_server_certificate(folder, "login.west.example")
+        self.eap = EapServerCredentials(certificate.certificate.read_bytes(), certificate.key.read_bytes())
+        self.authority = authority
+        self.stack = stack
+        self.own = issue(authority, HOME_NAME)
+        self.proxy = issue(authority, PROXY_NAME)
+        self.listener = listen_for_streams()
+        self.port: int = self.listener.getsockname()[1]
+        self.service = HomeService(
+            [],
+            {"local": NoPatrons()},
+            radsec_sockets=[self.listener],
+            alias_key=b"k" * 32,
+            serves_access_points=True,
+            jitter=lambda: 0.5,
+        )
+
+    def swap(
+        self,
+        *,
+        clients: tuple[Client, ...] = (PROXY,),
+        own: Member | None = None,
+        revoked: frozenset[str] = frozenset(),
+        anchors: tuple[Authority, ...] = (),
+    ) -> None:
+        trust = peer_trust(self.authority, own or self.own, revoked=revoked, anchors=anchors)
+        self.service.swap(self.snapshot(trust, clients))
+
+    def snapshot(self, trust: PeerTrust | None, clients: tuple[Client, ...] = (PROXY,)) -> HomeSnapshot:
+        realms = {"west.example": HostedRealm("west.example", "west", "local")}
+        return HomeSnapshot(1, Federation("test", "NL", "login.west.example"), realms, self.eap, clients, trust)
+
+    def device(self, member: Member | None = None) -> TlsDevice:
+        device = TlsDevice(trust_of(self.authority, member or self.proxy), self.port, name=HOME_NAME)
+        self.stack.callback(device.link.close)
+        return device
+
+    async def connect(self, member: Member | None = None) -> TlsDevice:
+        device = self.device(member)
+        await device.connect()
+        return device
+
+    @property
+    def connections(self) -> object:
+        return self.service.streams.counters()["connections"]
+
+
+@pytest.fixture
+async def library(authority: Authority, tmp_path: Path) -> AsyncIterator[Library]:
+    async with AsyncExitStack() as stack:
+        made = Library(authority, tmp_path, stack)
+        made.swap()
+        made.service.start()
+        yield made
+        await made.service.stop(0)
+
+
+def request(attributes: bytes, identifier: int = 1, code: int = Code.ACCESS_REQUEST) -> bytes:
+    return sign_request(code, identifier, bytes(range(16)), attributes, RADSEC)
+
+
+class TestClients:
+    async def test_client_of_the_registry_is_answered(self, library: Library) -> None:
+        """Known by the name in its certificate, wherever it comes from (RFC 6614 §2.4)."""
+        device = await library.connect()
+        challenge = await device.ask(request(NAME + EAP))
+        assert challenge.code == Code.ACCESS_CHALLENGE
+        assert find(challenge, AttributeType.STATE) is not None
+        status = await device.ask(request(b"", 0, Code.STATUS_SERVER))
+        assert status.code == Code.ACCESS_ACCEPT
+
+    async def test_neighbour_is_refused_in_the_handshake(self, library: Library) -> None:
+        """A good certificate of the same authority is not yet one of somebody who may ask."""
+        device = library.device(issue(library.authority, "radius.east.example"))
+        device.link.start()
+        await until(lambda: bool(library.service.streams.counters()["refused"]) and not device.link.is_up)
+        assert library.connections == 0
+
+    async def test_refusal_that_waits_goes_out_with_the_stop(self, library: Library) -> None:
+        """Then the connection ends in order."""
+        device = await library.connect()
+        assert device.link.send(request(NAME))
+        await until(lambda: library.service.counters()["refusals"] == {"no_credentials": 1})
+        await library.service.stop(1)
+        await until(lambda: bool(device.downs))
+        assert [packet.code for packet in device.packets] == [Code.ACCESS_REJECT]
+
+    async def test_packet_that_nobody_can_follow_ends_the_connection(self, library: Library) -> None:
+        """A wrong Message-Authenticator too: over TLS it is no accident of the network (RFC 6613 §2.6.4)."""
+        device = await library.connect()
+        assert device.link.send(request(NAME + EAP)[:-1] + b"?")
+        await until(lambda: bool(device.downs))
+        assert library.service.counters()["drops"] == {"message_authenticator_wrong": 1}
+
+    async def test_code_that_is_not_taken_costs_one_packet(self, library: Library) -> None:
+        """The connection goes on."""
+        device = await library.connect()
+        assert device.link.send(request(NAME, code=Code.ACCOUNTING_REQUEST))
+        assert (await device.ask(request(b"", 0, Code.STATUS_SERVER))).code == Code.ACCESS_ACCEPT
+        assert library.service.counters()["drops"] == {"code_not_expected": 1}
+
+
+def leave_registry(library: Library) -> None:
+    library.swap(clients=())
+
+
+def take_another_name(library: Library) -> None:
+    library.swap(clients=(replace(PROXY, certificate_name="other.fed.example"),))
+
+
+def be_revoked(library: Library) -> None:
+    library.swap(revoked=frozenset((serial_of(library.proxy),)))
+
+
+def lose_anchor(library: Library) -> None:
+    library.swap(anchors=(Authority("another"),))
+
+
+def lose_trust(library: Library) -> None:
+    library.service.swap(library.snapshot(None))
+
+
+CHANGES = (leave_registry, take_another_name, be_revoked, lose_anchor, lose_trust)
+
+
+class TestJudging:
+    @pytest.mark.parametrize("change", CHANGES)
+    async def test_who_is_believed_no_more_is_cut_off(
+        self, library: Library, change: Callable[[Library], None]
+    ) -> None:
+        """Left the registry, got another name, was revoked, lost its anchor; or we have nothing to show."""
+        device = await library.connect()
+        await until(lambda: library.connections == 1)
+        change(library)
+        await until(lambda: bool(device.downs))
+        assert library.connections == 0
+
+    @pytest.mark.parametrize("change", CHANGES)
+    async def test_change_during_the_handshake_is_heeded(
+        self, library: Library, change: Callable[[Library], None]
+    ) -> None:
+        """What a connection was judged by is not what holds when it is ready."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", library.port)
+        tls = trust_of(library.authority, library.proxy).dial(lambda _: True)
+        with pytest.raises(SSL.WantReadError):
+            tls.do_handshake()
+        writer.write(tls.bio_read(65_536))
+        for _ in range(5):  # until this end is done, with its certificate not yet sent
+            tls.bio_write(await reader.read(65_536))
+            with suppress(SSL.WantReadError):
+                tls.do_handshake()
+                break
+        change(library)
+        writer.write(tls.bio_read(65_536))
+        async with asyncio.timeout(10):
+            while await reader.read(65_536):
+                pass
+        writer.close()
+        assert (library.connections, library.service.streams.counters()["handshakes"]) == (0, 0)
+
+    async def test_renewed_certificate_is_for_new_connections(self, library: Library) -> None:
+        """What stands goes on."""
+        first = await library.connect()
+        library.swap(own=issue(library.authority, HOME_NAME))
+        second = await library.connect()
+        for device in (first, second):
+            assert (await device.ask(request(b"", 0, Code.STATUS_SERVER))).code == Code.ACCESS_ACCEPT
+        seen = {each.link.connection.identity for each in (first, second) if each.link.connection is not None}
+        assert len(seen) == 2
+        assert library.connections == 2
+
+    async def test_trust_that_can_not_be_used_changes_nothing(self, library: Library) -> None:
+        """The snapshot is refused, with why, and the earlier one stays."""
+        device = await library.connect()
+        with pytest.raises(ValueError, match="PEM"):
+            library.service.swap(library.snapshot(PeerTrust(b"", b"", b"")))
+        library.swap()
+        assert (await device.ask(request(b"", 0, Code.STATUS_SERVER))).code == Code.ACCESS_ACCEPT
+
+    async def test_silence_after_the_handshake_ends(self, library: Library) -> None:
+        """Deadlines hold here as at the proxy."""
+        device = await library.connect()
+        await until(lambda: library.connections == 1)
+        library.service.streams.look(monotonic() + 31, time())
+        await until(lambda: bool(device.downs))
+
+
+class TestWithoutTrust:
+    async def test_nobody_is_taken(self, authority: Authority, tmp_path: Path) -> None:
+        """A home server that was given no certificate does not speak RADIUS/TLS."""
+        async with AsyncExitStack() as stack:
+            library = Library(authority, tmp_path, stack)
+            library.service.swap(library.snapshot(None))
+            library.service.start()
+            await asyncio.sleep(0)
+            with socket.create_connection(("127.0.0.1", library.port), 1) as knocking:
+                knocking.settimeout(0.2)
+                with pytest.raises(TimeoutError):
+                    knocking.recv(1)
+            await library.service.stop(0)
