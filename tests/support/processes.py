@@ -14,7 +14,7 @@ from typing import Self
 
 import pytest
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0  # of a machine with other things to do
 STOP_SECONDS = 8.0
 SYSTEM_FOLDERS = ":/usr/sbin:/sbin"  # where Debian keeps daemons, and a plain user's PATH does not look
 
@@ -87,6 +87,7 @@ class Program:
         while not condition():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 state = f"ended with {self.process.returncode}" if self.process.poll() is not None else "is not ready"
+                self.stop()
                 pytest.fail(f"{self.process.args!r} {state}:\n{self.output[-3000:]}")
             time.sleep(0.02)
         return self

@@ -47,7 +47,7 @@ class TrafficReport:
         return sum(n for (name, got), n in self.answers.items() if got == code and realm in (None, name))
 
 
-class _Thread:
+class LoopThread:
     """A loop in a thread of its own, started and ended as a context."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class _Thread:
         self._thread.join(60)
 
 
-class Traffic(_Thread):
+class Traffic(LoopThread):
     """Access-Requests with EAP for patrons of some realms, so many a second, until it is stopped."""
 
     def __init__(
@@ -175,7 +175,7 @@ class Traffic(_Thread):
             each.close()
 
 
-class SimulatedHome(_Thread):
+class SimulatedHome(LoopThread):
     """A home server that accepts every patron, after a delay if it is given one."""
 
     def __init__(self, *, secret: str, port: int = 0, delay_seconds: float = 0.0) -> None:

@@ -73,7 +73,7 @@ class RunningPair:
 def running_pair(folder: Path, *, workers: int = 1, delay_seconds: float = 0.0) -> Generator[RunningPair]:
     """`serve` for West and East, with a simulated home server for both."""
     data = DataDirectory(folder / "data")
-    data.initialise()
+    data.take_initialised()
     with SimulatedHome(secret=HOME_SECRET, delay_seconds=delay_seconds) as home:
         file = HEAD + library("west", home.port, client=WEST_CLIENT) + library("east", home.port)
         data.apply(file)
