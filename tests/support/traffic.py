@@ -32,12 +32,14 @@ class _Asked:
 
 @dataclass(slots=True)
 class TrafficReport:
-    """What became of the requests."""
+    """What became of the requests; an answer that is not for the request is `unauthentic` and changes nothing."""
 
     sent: int = 0
     lost: int = 0
     retransmitted: int = 0
     unauthentic: int = 0
+    repeated: int = 0  # the same answer once more, as a repeat that crossed the answer gets it
+    contradicted: int = 0  # another answer than before: to be let in twice, or in after all
     answers: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])  # by realm and code
     seconds: list[float] = field(default_factory=list[float])  # from first sending to the answer
     log: list[tuple[float, str, int]] = field(default_factory=list[tuple[float, str, int]])  # when, realm, code
@@ -103,6 +105,7 @@ class Traffic(LoopThread):
             each.connect((target, port))
             each.setblocking(False)
         self._waiting: dict[tuple[int, int], _Asked] = {}
+        self._answered: dict[tuple[int, int], bytes] = {}  # since the identifier was last used
 
     def _ask(self, number: int, now: float) -> None:
         key = (number % SOCKETS, number // SOCKETS % 256)
@@ -119,6 +122,7 @@ class Traffic(LoopThread):
         authenticator = os.urandom(16)
         octets = sign_request(Code.ACCESS_REQUEST, key[1], authenticator, attributes, self._keyed)
         self._waiting[key] = _Asked(octets, authenticator, realm, now, now)
+        self._answered.pop(key, None)
         self.report.sent += 1
         self._send(key[0], octets)
 
@@ -139,15 +143,24 @@ class Traffic(LoopThread):
                     continue
                 asked = self._waiting.get((index, packet.identifier))
                 if asked is None:
+                    self._compare((index, packet.identifier), packet.octets)
                     continue
                 if not verify_response(packet, self._keyed, asked.authenticator):
                     self.report.unauthentic += 1
                     continue
                 now = time.monotonic()
                 del self._waiting[index, packet.identifier]
+                self._answered[index, packet.identifier] = packet.octets
                 self.report.answers[asked.realm, packet.code] += 1
                 self.report.seconds.append(now - asked.first_sent)
                 self.report.log.append((now, asked.realm, packet.code))
+
+    def _compare(self, key: tuple[int, int], octets: bytes) -> None:
+        """An answer that nobody waits for: the one that came before, or another."""
+        if self._answered.get(key) == octets:
+            self.report.repeated += 1
+        else:
+            self.report.contradicted += 1
 
     def _send_again(self, now: float) -> None:
         for key, asked in list(self._waiting.items()):
@@ -178,16 +191,20 @@ class Traffic(LoopThread):
 class SimulatedHome(LoopThread):
     """A home server that accepts every patron, after a delay if it is given one."""
 
-    def __init__(self, *, secret: str, port: int = 0, delay_seconds: float = 0.0) -> None:
-        """It listens from now on, and answers inside the context."""
+    def __init__(
+        self, *, secret: str, port: int = 0, delay_seconds: float = 0.0, answers_from: socket.socket | None = None
+    ) -> None:
+        """It listens from now on, and answers inside the context, by way of another socket if there is one."""
         super().__init__()
         self._keyed = KeyedSecret(secret.encode())
         self._delay = delay_seconds
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", port))
         self._socket.settimeout(0.005)
+        self._answering = answers_from or self._socket
         self.port: int = self._socket.getsockname()[1]
         self.requests = 0
+        self.asked: set[bytes] = set()  # Request Authenticators: each request once, however often it was sent
 
     def _answer(self, datagram: bytes) -> bytes | None:
         packet = parse_packet(datagram)
@@ -211,9 +228,11 @@ class SimulatedHome(LoopThread):
                 self.requests += 1
                 answer = self._answer(datagram)
                 if answer is not None:
+                    if datagram[0] == Code.ACCESS_REQUEST:
+                        self.asked.add(datagram[4:20])
                     held.append((time.monotonic() + self._delay, answer, sender))
             now = time.monotonic()
             while held and held[0][0] <= now:
                 _, answer, sender = held.pop(0)
-                self._socket.sendto(answer, sender)  # type: ignore[arg-type] - as recvfrom gave it
+                self._answering.sendto(answer, sender)  # type: ignore[arg-type] - as recvfrom gave it
         self._socket.close()
