@@ -16,7 +16,7 @@ from typing import Self
 from radius.errors import DropReason
 from radius.wire.authenticators import KeyedSecret, sign_request, sign_response, verify_response
 from radius.wire.codes import AttributeType, Code
-from radius.wire.packet import build_attribute, build_fragments, parse_packet
+from radius.wire.packet import Packet, build_attribute, build_fragments, parse_packet
 
 SOCKETS = 8  # times 256 identifiers
 
@@ -105,7 +105,7 @@ class Traffic(LoopThread):
             each.connect((target, port))
             each.setblocking(False)
         self._waiting: dict[tuple[int, int], _Asked] = {}
-        self._answered: dict[tuple[int, int], bytes] = {}  # since the identifier was last used
+        self._answered: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # the last one's authenticator, and its answer
 
     def _ask(self, number: int, now: float) -> None:
         key = (number % SOCKETS, number // SOCKETS % 256)
@@ -122,7 +122,6 @@ class Traffic(LoopThread):
         authenticator = os.urandom(16)
         octets = sign_request(Code.ACCESS_REQUEST, key[1], authenticator, attributes, self._keyed)
         self._waiting[key] = _Asked(octets, authenticator, realm, now, now)
-        self._answered.pop(key, None)
         self.report.sent += 1
         self._send(key[0], octets)
 
@@ -142,22 +141,22 @@ class Traffic(LoopThread):
                 if isinstance(packet, DropReason):
                     continue
                 asked = self._waiting.get((index, packet.identifier))
-                if asked is None:
-                    self._compare((index, packet.identifier), packet.octets)
-                    continue
-                if not verify_response(packet, self._keyed, asked.authenticator):
-                    self.report.unauthentic += 1
+                if asked is None or not verify_response(packet, self._keyed, asked.authenticator):
+                    self._compare((index, packet.identifier), packet)
                     continue
                 now = time.monotonic()
                 del self._waiting[index, packet.identifier]
-                self._answered[index, packet.identifier] = packet.octets
+                self._answered[index, packet.identifier] = asked.authenticator, packet.octets
                 self.report.answers[asked.realm, packet.code] += 1
                 self.report.seconds.append(now - asked.first_sent)
                 self.report.log.append((now, asked.realm, packet.code))
 
-    def _compare(self, key: tuple[int, int], octets: bytes) -> None:
-        """An answer that nobody waits for: the one that came before, or another."""
-        if self._answered.get(key) == octets:
+    def _compare(self, key: tuple[int, int], packet: Packet) -> None:
+        """An answer that nobody waits for: the last one with its identifier had it, or another, or none had."""
+        authenticator, octets = self._answered.get(key, (b"", b""))
+        if not octets or not verify_response(packet, self._keyed, authenticator):
+            self.report.unauthentic += 1
+        elif octets == packet.octets:
             self.report.repeated += 1
         else:
             self.report.contradicted += 1
