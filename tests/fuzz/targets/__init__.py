@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from tests.fuzz.targets import documents, eap, frames, hiding, names, packets, rewriting
+from tests.fuzz.targets import certificates, documents, eap, frames, hiding, kernel, lookups, names, packets, rewriting
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "packets": packets.exercise,
@@ -13,4 +13,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "frames": frames.exercise,
     "names": names.exercise,
     "documents": documents.exercise,
+    "certificates": certificates.exercise,
+    "lookups": lookups.exercise,
+    "kernel": kernel.exercise,
 }
