@@ -5,7 +5,7 @@ COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help venv demo test test-compiled check peers compiled fuzz simulation bench clean
+.PHONY: help venv demo test test-compiled check peers compiled fuzz simulation bench soak clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ sanitized: $(VENV)/.test ## the tests of the native parts under AddressSanitizer
 
 bench: $(VENV)/.test compiled ## the load measurements beside the peers that are installed
 	$(BIN)/python -m tests.load.bench $(ARGS)
+
+soak: $(VENV)/.test ## ten minutes of load, churn and garbage; the proxy must not grow (ARGS="--seconds 180")
+	$(BIN)/python -m tests.load.soak $(ARGS)
 
 clean: ## away with what was built here
 	rm -rf $(VENV) $(COMPILED) build dist .pytest_cache .ruff_cache .hypothesis .coverage

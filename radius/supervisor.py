@@ -34,7 +34,8 @@ from types import FrameType
 CHILD_VARIABLE = "BIEBROAM_CHILD"  # tells a child what it inherited
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 10.0  # without a beat: its loop hangs
-START_SECONDS = 30.0
+START_SECONDS = 30.0  # twice as long after each start that failed: what is slow is not made quicker by starting anew
+MAX_START_SECONDS = 240.0
 SETTLED_SECONDS = 10.0  # a child that lived this long is started again without delay
 RESTART_DELAYS = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 ORPHAN_SECONDS = 8.0  # what a child whose parent is gone has to end by itself
@@ -70,6 +71,7 @@ class _Child:
     lifeline: socket.socket
     started_at: float
     heard_at: float
+    start_seconds: float  # that it may take to be ready
     state: _State = _State.STARTING
     deadline: float = 0.0  # of ENDING
 
@@ -208,7 +210,8 @@ class Supervisor:
         finally:
             theirs.close()
         ours.setblocking(False)
-        child = _Child(plan, process, ours, started_at=now, heard_at=now)
+        patience = min(START_SECONDS * 2.0**slot.failures, MAX_START_SECONDS)
+        child = _Child(plan, process, ours, started_at=now, heard_at=now, start_seconds=patience)
         self._selector.register(ours, selectors.EVENT_READ, child)
         _log.debug("child_started", extra={"child": plan.name, "child_pid": process.pid})
         return child
@@ -277,7 +280,7 @@ class Supervisor:
         for child in self._all_children():
             if child.process.poll() is not None:
                 continue  # its lifeline tells
-            limit = {_State.STARTING: START_SECONDS, _State.RUNNING: SILENCE_SECONDS}.get(child.state)
+            limit = {_State.STARTING: child.start_seconds, _State.RUNNING: SILENCE_SECONDS}.get(child.state)
             if limit is not None and now - child.heard_at > limit:
                 _log.error("child_hangs", extra={"child": child.plan.name, "seconds": round(now - child.heard_at)})
                 child.process.kill()

@@ -10,13 +10,19 @@ from federation.services.expiry import Warnings, list_lives
 from federation.services.registry import Registry
 
 LOOK_SECONDS = 3600.0  # what is due is due for months; a service that runs for an hour has looked
+GLANCE_SECONDS = 60.0  # at the clock; and until it looks again when it could not
+SET_SECONDS = 60.0  # by which a clock has moved that was set
 RENEWER = Actor("biebroam", Role.OPERATOR, source_address="local")
 
 _log = logging.getLogger(__name__)
 
 
 class Renewals:
-    """Looks now and each hour, in a thread: making keys takes its time."""
+    """Looks now and each hour, in a thread: making keys takes its time.
+
+    It looks, too, when the clock was set: a revocation list or a certificate that was made ahead of time is believed by
+    nobody until it is made again.
+    """
 
     revision = 0  # it reads the registry itself
     refused: Sequence[str] = ()
@@ -70,9 +76,24 @@ class Renewals:
             )
 
     async def _keep_looking(self) -> None:
+        is_failing = False
         while True:
             try:
                 self.count += await asyncio.to_thread(self.renew)
-            except Exception:  # noqa: BLE001 - the top of a task: it looks again in an hour
-                _log.exception("renewal_failed")
-            await asyncio.sleep(LOOK_SECONDS)
+                is_failing = False
+            except Exception as error:  # noqa: BLE001 - the top of a task: it looks again in a minute
+                if not is_failing:
+                    _log.error(
+                        "renewal_failed", extra={"error": f"{type(error).__name__}: {error}".split("\n", 1)[0][:200]}
+                    )
+                is_failing = True
+            await self._wait(GLANCE_SECONDS if is_failing else LOOK_SECONDS)
+
+    async def _wait(self, seconds: float) -> None:
+        """Return after so many seconds, or soon after the clock was set."""
+        loop = asyncio.get_running_loop()
+        began, clock = loop.time(), self._registry.now()
+        while (passed := loop.time() - began) < seconds:
+            if abs((self._registry.now() - clock).total_seconds() - passed) > SET_SECONDS:
+                return
+            await asyncio.sleep(min(GLANCE_SECONDS, seconds - passed))

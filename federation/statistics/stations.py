@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import re
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 PSEUDONYM_CHARACTERS: Final = 32  # 128 bits
 UNDISCLOSED: Final = "undisclosed"
+LATE: Final = timedelta(hours=1)  # for an event to come
 _SEPARATORS: Final = re.compile(rb"[-:. ]")
 _ADDRESS: Final = re.compile(rb"[0-9a-f]{12}")
 _VENDOR_DIGITS: Final = 6  # the first three octets name the maker
@@ -37,20 +38,21 @@ class DailyKey:
     """
 
     def __init__(self) -> None:
-        self._day = ""
+        self._day = date.min
         self._key = b""
 
     def pseudonym(self, station: bytes, library: str, at: datetime) -> str:
         """The device at that library on that day; empty when the request named none that can be read.
 
-        An event from before midnight that comes after it is counted to the new day.
+        An event from before midnight that comes after it is counted to the new day. One from longer before says that
+        the clock was set back: the key of a day that has not come must not last until it does.
         """
         address = normalise_station(station)
         if not address:
             return ""
-        day = at.astimezone(UTC).date().isoformat()
-        if day > self._day:
-            self._day, self._key = day, secrets.token_bytes(32)
+        at = at.astimezone(UTC)
+        if not at.date() <= self._day <= (at + LATE).date():
+            self._day, self._key = at.date(), secrets.token_bytes(32)
         return _keyed(self._key, library.encode() + b"\0" + address)[:PSEUDONYM_CHARACTERS]
 
 

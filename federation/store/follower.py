@@ -59,6 +59,8 @@ class SnapshotFollower(Generic[AnySnapshot]):
         self._looked = looked
         self._saved = saved
         self._is_stale = is_stale
+        self._unsaved: AnySnapshot | None = None  # in force, and not on disk yet
+        self._has_told = False
         self._refused_revision = -1
         self._failure = ""
         self._awake, self._wake = socket.socketpair()
@@ -82,6 +84,7 @@ class SnapshotFollower(Generic[AnySnapshot]):
         try:
             while True:
                 self._look()
+                self._save()
                 self._looked()
                 watched = [self._awake] if listener is None else [self._awake, listener]
                 ready, _, _ = select.select(watched, [], [], POLL_SECONDS)
@@ -127,16 +130,22 @@ class SnapshotFollower(Generic[AnySnapshot]):
             "snapshot_in_force",
             extra={"revision": snapshot.revision, "milliseconds": round(1000 * self.swap_seconds, 1)},
         )
-        self._save(snapshot)
+        self._unsaved = snapshot
+        self._has_told = False
 
-    def _save(self, snapshot: AnySnapshot) -> None:
-        if self._saved is None:
+    def _save(self) -> None:
+        """What is in force is on disk; what a full disk did not take is tried again at each look, and told of once."""
+        if self._saved is None or self._unsaved is None:
             return
         path, sealer = self._saved
         try:
-            save_snapshot(path, snapshot, sealer)
+            save_snapshot(path, self._unsaved, sealer)
         except OSError as error:
-            _log.warning("snapshot_not_saved", extra={"error": error.strerror or str(error)})
+            if not self._has_told:
+                self._has_told = True
+                _log.warning("snapshot_not_saved", extra={"error": error.strerror or str(error)})
+        else:
+            self._unsaved = None
 
     def _note_failure(self, failure: str) -> None:
         """One line when the registry goes away, one when it is back."""

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -35,12 +36,16 @@ _MIGRATING = Lock()  # Alembic keeps its context in a global: one migration at a
 class Store:
     """The registry's database. Sessions are for one thread each; the store itself is for all."""
 
-    def __init__(self, url: str) -> None:
-        """`url` as SQLAlchemy writes it, such as `sqlite:////var/lib/biebroam/biebroam.db`; nothing is opened yet."""
+    def __init__(self, url: str, *, makes_file: bool = False) -> None:
+        """`url` as SQLAlchemy writes it, such as `sqlite:////var/lib/biebroam/biebroam.db`; nothing is opened yet.
+
+        A file of SQLite's that is not there is an error, as a server that is away is, and no reason to begin anew with
+        nothing in it: the volume may come back. `makes_file` is for who makes a registry.
+        """
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = (
-            _create_sqlite_engine(url)
+            _create_sqlite_engine(self.url, makes_file=makes_file)
             if self.is_sqlite
             else create_engine(url, pool_pre_ping=True, hide_parameters=True)
         )
@@ -109,7 +114,9 @@ def _configuration() -> "Config":
     return configuration
 
 
-def _create_sqlite_engine(url: str) -> Engine:
+def _create_sqlite_engine(url: URL, *, makes_file: bool) -> Engine:
+    if url.database and not makes_file:
+        url = url.set(database=f"file:{quote(url.database)}", query={"mode": "rw", "uri": "true"})
     # hide_parameters: an error's text must not carry the values that were to be written.
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)

@@ -23,6 +23,7 @@ from radius.proxy.ports import Address, Flow
 from radius.proxy.streams import Streams
 from radius.proxy.upstreams import Upstream, choose_address, is_address
 from radius.transport.faults import Faults
+from radius.transport.flows import UdpFlow
 from radius.transport.udp import connect_udp, make_flow_reader, make_reader
 
 DRAIN_SECONDS: Final = 5.0
@@ -185,8 +186,8 @@ class ProxyService:
         except OSError as error:
             _log.warning("home_server_unreachable", extra={"host": host, "port": port, "error": str(error)})
             return None
-        flow = _UdpFlow(udp, self._loop)
-        self._loop.add_reader(udp, self._guard(make_flow_reader(udp, partial(receive, flow))))
+        flow = UdpFlow(udp, self._loop)
+        flow.watch(self._guard(make_flow_reader(udp, partial(receive, flow), flow.watch_again)))
         return flow
 
     def _resolve(self) -> None:
@@ -253,32 +254,6 @@ class _Listener:
         with suppress(OSError):  # a full buffer or an unreachable client: lost, as datagrams are, and asked again
             self.udp.sendto(octets, address)
         return True
-
-
-class _UdpFlow:
-    """A connected socket as the engine sees it."""
-
-    __slots__ = ("_loop", "_socket")
-
-    def __init__(self, udp: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-        self._socket = udp
-        self._loop = loop
-
-    def send(self, octets: bytes, /) -> bool:
-        try:
-            self._socket.send(octets)
-        except ConnectionRefusedError:  # an ICMP error of an earlier datagram, told instead of sending this one
-            with suppress(OSError):
-                self._socket.send(octets)
-                return True
-            return False
-        except OSError:
-            return False
-        return True
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
 
 
 def _has_name(upstream: Upstream) -> bool:

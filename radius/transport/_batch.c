@@ -66,7 +66,7 @@ static PyObject *receive_many(PyObject *module, PyObject *const *arguments, Py_s
         messages[i].msg_hdr.msg_iov = &pieces[i], messages[i].msg_hdr.msg_iovlen = 1;
         if (known) messages[i].msg_hdr.msg_name = &senders[i], messages[i].msg_hdr.msg_namelen = sizeof senders[i];
     }
-    for (int tries = 0; tries < TRIES && found < 0; tries++) {
+    for (int tries = 0; tries < (known ? TRIES : 1) && found < 0; tries++) { /* a connected socket's reader has to know */
         found = recvmmsg(descriptor, messages, (unsigned)limit, MSG_DONTWAIT, NULL);
         if (found < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EBADF)) break;
     }

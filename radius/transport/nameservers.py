@@ -158,6 +158,16 @@ def _read_message(octets: bytes) -> dns.message.Message:
     return dns.message.from_wire(head + octets[_HEADER.size :], ignore_trailing=True)
 
 
+def parse_answer(octets: bytes) -> Answer:
+    """What a message says, as it came from the wire."""
+    try:
+        return read_answer(_read_message(octets))
+    except _TooLarge:
+        return Answer(Status.TOO_LARGE)
+    except dns.exception.DNSException:
+        return Answer(Status.FAILED)
+
+
 def read_answer(message: dns.message.Message) -> Answer:
     """What a message says to its question."""
     if message.rcode() == dns.rcode.NXDOMAIN:

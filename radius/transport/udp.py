@@ -136,26 +136,35 @@ def make_reader(udp: socket.socket, receive: Callable[[bytes, Address, float], N
     return read if many is None else read_batch
 
 
-def make_flow_reader(udp: socket.socket, receive: Callable[[bytes, float], object]) -> Callable[[], None]:
-    """The same for a connected socket; an ICMP error is not heard, since anybody can send one."""
+def make_flow_reader(
+    udp: socket.socket, receive: Callable[[bytes, float], object], disturbed: Callable[[], None] = lambda: None
+) -> Callable[[], None]:
+    """The same for a connected socket. An ICMP error says nothing of its peer, since anybody can send one.
+
+    `disturbed` is called when there was one, or nothing at all, which is what is left of one that a sender was told;
+    what waits behind it comes at the next call. See `flows`.
+    """
     recv = udp.recv
     descriptor = udp.fileno()
     many = batch
 
     def read() -> None:
         now = monotonic()
-        for _ in range(DATAGRAMS_PER_WAKE_UP):
+        for number in range(DATAGRAMS_PER_WAKE_UP):
             try:
                 datagram = recv(_READ_OCTETS)
-            except (BlockingIOError, InterruptedError):
+            except OSError as error:
+                if not number or not isinstance(error, BlockingIOError):
+                    disturbed()
                 return
-            except OSError:
-                continue
             receive(datagram, now)
 
     def read_batch() -> None:
         assert many is not None  # else `read` is the callback
         waiting = many.receive_many(descriptor, DATAGRAMS_PER_WAKE_UP, None)
+        if not waiting:
+            disturbed()
+            return
         now = monotonic()
         failure: Exception | None = None
         for datagram in waiting:

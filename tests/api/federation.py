@@ -52,7 +52,9 @@ class LibraryFederation:
         kept = json.loads((pristine / "kept.json").read_text())
         announced: list[int] = []
         registry = Registry(
-            Store(f"sqlite:///{folder}/biebroam.db"), Sealer([NodeKey(bytes.fromhex(kept["key"]))]), announced.append
+            Store(f"sqlite:///{folder}/biebroam.db", makes_file=True),
+            Sealer([NodeKey(bytes.fromhex(kept["key"]))]),
+            announced.append,
         )
         return cls(registry, kept["tokens"], announced)
 
@@ -85,7 +87,7 @@ class LibraryFederation:
 def build_federation(folder: Path) -> LibraryFederation:
     """A new database in *folder*, with what all tests need; the key and the tokens stand beside it."""
     key = NodeKey.generate()
-    store = Store(f"sqlite:///{folder}/biebroam.db")
+    store = Store(f"sqlite:///{folder}/biebroam.db", makes_file=True)
     store.migrate()
     registry = Registry(store, Sealer([key]), lambda _: None)
     made: dict[str, str] = {}

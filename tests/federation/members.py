@@ -46,7 +46,7 @@ class Members:
         self.announced: list[int] = []
         self.key_path = folder / "node.key"
         self.sealer = create_node_key(self.key_path)
-        self.store = Store(url or f"sqlite:///{folder / 'biebroam.db'}")
+        self.store = Store(url or f"sqlite:///{folder / 'biebroam.db'}", makes_file=True)
         self.store.migrate()
         self.registry = Registry(self.store, self.sealer, self.announced.append, self.clock)
         with self.change() as change:

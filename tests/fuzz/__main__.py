@@ -18,7 +18,10 @@ from typing import Any, Final
 from tests.fuzz.files import FOLDER, load_corpus
 
 FOUND: Final = Path("build/fuzz")
-NAMES: Final = ("packets", "rewriting", "hiding", "eap", "frames", "versions", "names", "documents")
+NAMES: Final = (
+    *("packets", "rewriting", "hiding", "kernel", "versions"),
+    *("eap", "frames", "names", "documents", "certificates", "lookups"),
+)
 SLOWEST_SECONDS: Final = 10
 MEMORY_MEGABYTES: Final = 2048
 MAX_OCTETS: Final = 4200

@@ -1,6 +1,14 @@
 """The inputs that a search begins with, one for each thing a target does: `python -m tests.fuzz.seeds` writes them."""
 
+import struct
+from ipaddress import ip_address
 from typing import Final
+
+import dns.name
+import dns.rdata
+import dns.rdatatype
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from radius.eap.avps import USER_NAME, build_avp
 from radius.wire.authenticators import KeyedSecret, sign_request, sign_response
@@ -9,7 +17,7 @@ from radius.wire.hiding import hide_salted, hide_user_password
 from radius.wire.packet import build_attribute, build_fragments, build_vendor_attribute
 from tests.fuzz.files import FOLDER
 from tests.fuzz.script import build_field
-from tests.fuzz.targets import hiding, rewriting, versions
+from tests.fuzz.targets import certificates, hiding, rewriting, versions
 from tests.fuzz.targets.eap import CUT, HONEST, INNER, NAK, OUTER, PIECE, REPEAT, TWISTED
 
 _EAP: Final = b"\x02\x01\x00\x0d\x01anon@x.y"
@@ -199,6 +207,73 @@ def _documents() -> dict[str, bytes]:
     }
 
 
+def _certificates() -> dict[str, bytes]:
+    names = [
+        x509.DNSName("radius1.lib.example"),
+        x509.DNSName("*.lib.example"),
+        x509.IPAddress(ip_address("192.0.2.1")),
+        x509.OtherName(x509.ObjectIdentifier("1.3.6.1.5.5.7.8.8"), b"\x0c\x0blib.example"),
+        x509.RFC822Name("anna@lib.example"),
+        x509.UniformResourceIdentifier("https://lib.example"),
+    ]
+    alternative = x509.SubjectAlternativeName(names).public_bytes()
+    found = {
+        f"name-{number}": b"\1" + x509.SubjectAlternativeName([each]).public_bytes()
+        for number, each in enumerate(names)
+    }
+    return found | {
+        "names": b"\1" + alternative,
+        "whole": b"\0" + certificates.build(alternative).public_bytes(Encoding.DER),
+    }
+
+
+def _answer_field(count: int, *records: tuple[str, str, str]) -> bytes:
+    """An answer without an error; each record by its name, its type and its data."""
+    section = b""
+    for name, kind, text in records:
+        data = dns.rdata.from_text("IN", kind, text).to_wire()
+        owner = dns.name.from_text(name).to_wire()
+        assert data is not None
+        assert owner is not None
+        section += owner + struct.pack("!HHIH", dns.rdatatype.from_text(kind), 1, 300, len(data)) + data
+    return build_field(bytes((0, 0, count)) + section)
+
+
+def _lookups() -> dict[str, bytes]:
+    service = '100 10 "s" "x-biebroam:radius.tls" "" _radsec._tcp.lib.example.'
+    naptr = _answer_field(1, ("lib.example", "NAPTR", service))
+    direct = service.replace('"s"', '"a"').replace("_radsec._tcp.", "radius.")
+    srv = _answer_field(1, ("_radsec._tcp.lib.example", "SRV", "0 0 2083 radius.lib.example."))
+    four = _answer_field(1, ("radius.lib.example", "A", "9.9.9.9"))
+    six = _answer_field(1, ("radius.lib.example", "AAAA", "2620:fe::9"))
+    alias = _answer_field(2, ("lib.example", "CNAME", "b.example."), ("b.example", "NAPTR", service))
+    return {
+        "found": b"\0" + naptr + srv + six + four,
+        "direct": b"\0" + _answer_field(1, ("lib.example", "NAPTR", direct)) + six + four,
+        "further": b"\0" + _answer_field(1, ("lib.example", "NAPTR", service.replace('"s"', '""'))) + naptr,
+        "alias": b"\x80" + alias + srv + six + four,
+        "round": b"\0"
+        + _answer_field(2, ("lib.example", "CNAME", "b.example."), ("b.example", "CNAME", "lib.example.")),
+        "private": b"\0" + naptr + srv + _answer_field(0) + _answer_field(1, ("radius.lib.example", "A", "10.1.2.3")),
+        "no-name": b"\0" + build_field(b"\0\3\0"),
+        "self": b"\0" + naptr + _answer_field(1, ("_radsec._tcp.lib.example", "SRV", "0 0 2083 login.test.example.")),
+        "decided": b"\0" + naptr + _answer_field(1, ("_radsec._tcp.lib.example", "SRV", "0 0 0 .")),
+    }
+
+
+def _kernel() -> dict[str, bytes]:
+    rewriting_seeds = _rewriting()
+    found = {
+        f"filter-{choice:02x}": bytes((choice, 1)) + rewriting_seeds["request-00"][1:]
+        for choice in (0x30, 0x02, 0x04, 0x08)
+    }
+    for choice in (0x01, 0x31, 0x03, 0x07, 0x09):
+        found[f"answer-{choice:02x}"] = (
+            bytes((choice, 3)) + _keys() + _EXTENDED + build_attribute(33, b"theirs") + _VENDORS
+        )
+    return found | {f"whole-{name}": b"\x40\1" + octets for name, octets in _packets().items()}
+
+
 SEEDS: Final = {
     "packets": _packets,
     "rewriting": _rewriting,
@@ -208,6 +283,9 @@ SEEDS: Final = {
     "versions": _versions,
     "names": _names,
     "documents": _documents,
+    "certificates": _certificates,
+    "lookups": _lookups,
+    "kernel": _kernel,
 }
 
 

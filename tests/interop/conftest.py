@@ -42,6 +42,7 @@ class RunningFederation:
     auth_port: int
     eap_ca: Path
     kasteel: ServerCertificate
+    kasteel_port: int
     kasteel_proxy_port: int
 
     def log_in(self, user: str, *, at: str, password: str | None = None, **options: object) -> EapolResult:
@@ -110,11 +111,11 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningFed
     certificate = make_server_certificate(folder, KASTEEL_SERVER_NAME)
     kasteel_port, kasteel_proxy_port = free_port(), free_port()
     data = DataDirectory(folder / "data")
-    data.initialise()
+    data.take_initialised()
     data.apply(federation_file(kasteel_port))
-    for user, password in PASSWORDS.items():
-        if not user.endswith("@kasteel.example"):
-            data.add_patron(user, password)
+    for name in ("zeewijk", "duinrand"):
+        patrons = {user: password for user, password in PASSWORDS.items() if user.endswith(f"@{name}.example")}
+        data.import_patrons(name, patrons)
     with (
         start_freeradius_home(
             folder / "kasteel-home",
@@ -136,4 +137,6 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningFed
             secret=KASTEEL_NAS_SECRET,
             next_hop=NextHop("127.0.0.1", auth_port, SECRETS["kasteel"]),
         ):
-            yield RunningFederation(folder, data, service, auth_port, eap_ca, certificate, kasteel_proxy_port)
+            yield RunningFederation(
+                folder, data, service, auth_port, eap_ca, certificate, kasteel_port, kasteel_proxy_port
+            )

@@ -91,6 +91,12 @@ class TestRespawn:
         assert family.ask() != first
         assert "child_hangs" in family.program.output
 
+    def test_child_that_starts_slowly_gets_more_time_with_each_try(self, start: Start) -> None:
+        """On a machine with too much to do nobody is killed again and again just before being ready."""
+        family = start("late")
+        assert family.ask()
+        assert 1 <= family.program.output.count("child_hangs") <= 4
+
 
 class TestEnd:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -14,6 +14,8 @@ behaviour = sys.argv[1]
 if behaviour == "crash":
     sys.exit(3)
 lifeline.watch_parent()
+if behaviour == "late":
+    time.sleep(1)
 ending: list[float] = []
 
 

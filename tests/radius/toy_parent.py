@@ -12,6 +12,8 @@ port_file = Path(sys.argv[1])
 behaviours = sys.argv[2:]
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 supervisor.SILENCE_SECONDS = 1.0
+if "late" in behaviours:
+    supervisor.START_SECONDS = 0.5
 plans: list[ChildPlan] = []
 ports: list[str] = []
 for number, behaviour in enumerate(behaviours):

@@ -1,12 +1,16 @@
 """Biebroam itself, as its users run it: the command line, real processes, real ports."""
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +60,11 @@ class DataDirectory:
         """`init`; keeps the operator's token."""
         self.token = json.loads(self.run("init", "--json").stdout)["token"]
 
+    def take_initialised(self) -> None:
+        """A copy of a directory that `init` made once for all tests of this process; they share its keys and token."""
+        template, self.token = _initialised_directory(self.command)
+        shutil.copytree(template, self.folder, dirs_exist_ok=True)
+
     def apply(self, federation: str) -> None:
         """`apply` of a federation file with this text."""
         file = self.folder.parent / f"{self.folder.name}-federation.toml"
@@ -65,6 +74,13 @@ class DataDirectory:
     def add_patron(self, name: str, password: str) -> None:
         """`patron add`, the password from standard input."""
         self.run("patron", "add", name, "--password-file", "-", text=password)
+
+    def import_patrons(self, library: str, passwords: Mapping[str, str]) -> None:
+        """`patron import` of all of them at once."""
+        file = self.folder.parent / f"{self.folder.name}-{library}.csv"
+        lines = (f"{name},{password}\n" for name, password in passwords.items())
+        file.write_text("user,password\n" + "".join(lines))
+        self.run("patron", "import", file, "--library", library)
 
     def start(
         self,
@@ -112,3 +128,13 @@ class DataDirectory:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{self.ports['api']}{path}", timeout=20) as answer:
             text: str = answer.read().decode()
         return text
+
+
+@cache
+def _initialised_directory(command: Path) -> tuple[Path, str]:
+    """A data directory that nobody works in, and its token; gone when the tests are."""
+    parent = Path(tempfile.mkdtemp(prefix="biebroam-tests-"))
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    data = DataDirectory(parent / "data", command=command)
+    data.initialise()
+    return data.folder, data.token

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +44,14 @@ def log_in_with_eapol(
     source: str = "127.0.0.1",
     seconds: int = 15,
     rounds: int = 1,
+    attributes: Sequence[str] = (),
 ) -> EapolResult:
     """One login (or `rounds` of them) through the RADIUS server at host:port.
 
     `source` is the access point's own address: on loopback any of 127.0.0.0/8 will do, so one machine can be several
     libraries. The device trusts only `ca` and insists on `server_name`. TLS 1.3 is off in eapol_test unless it is told
-    otherwise, and switching 1.2 off would make it offer 1.1: for 1.3 the switch for 1.2 is left alone.
+    otherwise, and switching 1.2 off would make it offer 1.1: for 1.3 the switch for 1.2 is left alone. `attributes` are
+    added to each request, as `type:s:text` or `type:x:hexadecimal`.
     """
     program = require_program("eapol_test", "eapoltest")
     realm = user.rpartition("@")[2]
@@ -91,6 +94,7 @@ def log_in_with_eapol(
             ),
             *("-M", _new_station(), "-N", "30:s:02-00-5E-20-00-01:biebroam"),
             *(("-r", str(rounds - 1)) if rounds > 1 else ()),
+            *(word for attribute in attributes for word in ("-N", attribute)),
         ],
         capture_output=True,
         text=True,

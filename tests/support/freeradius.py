@@ -178,7 +178,7 @@ security {{
 proxy_requests = {"yes" if proxy else "no"}
 {proxy}
 client test {{
-  ipaddr = 127.0.0.1
+  ipaddr = 127.0.0.0/8
   secret = {secret}
   require_message_authenticator = no
 }}

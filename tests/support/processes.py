@@ -87,6 +87,7 @@ class Program:
         while not condition():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 state = f"ended with {self.process.returncode}" if self.process.poll() is not None else "is not ready"
+                self.stop()
                 pytest.fail(f"{self.process.args!r} {state}:\n{self.output[-3000:]}")
             time.sleep(0.02)
         return self

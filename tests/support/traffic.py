@@ -16,7 +16,7 @@ from typing import Self
 from radius.errors import DropReason
 from radius.wire.authenticators import KeyedSecret, sign_request, sign_response, verify_response
 from radius.wire.codes import AttributeType, Code
-from radius.wire.packet import build_attribute, build_fragments, parse_packet
+from radius.wire.packet import Packet, build_attribute, build_fragments, parse_packet
 
 SOCKETS = 8  # times 256 identifiers
 
@@ -32,12 +32,14 @@ class _Asked:
 
 @dataclass(slots=True)
 class TrafficReport:
-    """What became of the requests."""
+    """What became of the requests; an answer that is not for the request is `unauthentic` and changes nothing."""
 
     sent: int = 0
     lost: int = 0
     retransmitted: int = 0
     unauthentic: int = 0
+    repeated: int = 0  # the same answer once more, as a repeat that crossed the answer gets it
+    contradicted: int = 0  # another answer than before: to be let in twice, or in after all
     answers: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])  # by realm and code
     seconds: list[float] = field(default_factory=list[float])  # from first sending to the answer
     log: list[tuple[float, str, int]] = field(default_factory=list[tuple[float, str, int]])  # when, realm, code
@@ -47,7 +49,7 @@ class TrafficReport:
         return sum(n for (name, got), n in self.answers.items() if got == code and realm in (None, name))
 
 
-class _Thread:
+class LoopThread:
     """A loop in a thread of its own, started and ended as a context."""
 
     def __init__(self) -> None:
@@ -76,7 +78,7 @@ class _Thread:
         self._thread.join(60)
 
 
-class Traffic(_Thread):
+class Traffic(LoopThread):
     """Access-Requests with EAP for patrons of some realms, so many a second, until it is stopped."""
 
     def __init__(
@@ -103,6 +105,7 @@ class Traffic(_Thread):
             each.connect((target, port))
             each.setblocking(False)
         self._waiting: dict[tuple[int, int], _Asked] = {}
+        self._answered: dict[tuple[int, int], tuple[bytes, bytes]] = {}  # the last one's authenticator, and its answer
 
     def _ask(self, number: int, now: float) -> None:
         key = (number % SOCKETS, number // SOCKETS % 256)
@@ -138,16 +141,25 @@ class Traffic(_Thread):
                 if isinstance(packet, DropReason):
                     continue
                 asked = self._waiting.get((index, packet.identifier))
-                if asked is None:
-                    continue
-                if not verify_response(packet, self._keyed, asked.authenticator):
-                    self.report.unauthentic += 1
+                if asked is None or not verify_response(packet, self._keyed, asked.authenticator):
+                    self._compare((index, packet.identifier), packet)
                     continue
                 now = time.monotonic()
                 del self._waiting[index, packet.identifier]
+                self._answered[index, packet.identifier] = asked.authenticator, packet.octets
                 self.report.answers[asked.realm, packet.code] += 1
                 self.report.seconds.append(now - asked.first_sent)
                 self.report.log.append((now, asked.realm, packet.code))
+
+    def _compare(self, key: tuple[int, int], packet: Packet) -> None:
+        """An answer that nobody waits for: the last one with its identifier had it, or another, or none had."""
+        authenticator, octets = self._answered.get(key, (b"", b""))
+        if not octets or not verify_response(packet, self._keyed, authenticator):
+            self.report.unauthentic += 1
+        elif octets == packet.octets:
+            self.report.repeated += 1
+        else:
+            self.report.contradicted += 1
 
     def _send_again(self, now: float) -> None:
         for key, asked in list(self._waiting.items()):
@@ -175,19 +187,23 @@ class Traffic(_Thread):
             each.close()
 
 
-class SimulatedHome(_Thread):
+class SimulatedHome(LoopThread):
     """A home server that accepts every patron, after a delay if it is given one."""
 
-    def __init__(self, *, secret: str, port: int = 0, delay_seconds: float = 0.0) -> None:
-        """It listens from now on, and answers inside the context."""
+    def __init__(
+        self, *, secret: str, port: int = 0, delay_seconds: float = 0.0, answers_from: socket.socket | None = None
+    ) -> None:
+        """It listens from now on, and answers inside the context, by way of another socket if there is one."""
         super().__init__()
         self._keyed = KeyedSecret(secret.encode())
         self._delay = delay_seconds
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", port))
         self._socket.settimeout(0.005)
+        self._answering = answers_from or self._socket
         self.port: int = self._socket.getsockname()[1]
         self.requests = 0
+        self.asked: set[bytes] = set()  # Request Authenticators: each request once, however often it was sent
 
     def _answer(self, datagram: bytes) -> bytes | None:
         packet = parse_packet(datagram)
@@ -211,9 +227,11 @@ class SimulatedHome(_Thread):
                 self.requests += 1
                 answer = self._answer(datagram)
                 if answer is not None:
+                    if datagram[0] == Code.ACCESS_REQUEST:
+                        self.asked.add(datagram[4:20])
                     held.append((time.monotonic() + self._delay, answer, sender))
             now = time.monotonic()
             while held and held[0][0] <= now:
                 _, answer, sender = held.pop(0)
-                self._socket.sendto(answer, sender)  # type: ignore[arg-type] - as recvfrom gave it
+                self._answering.sendto(answer, sender)  # type: ignore[arg-type] - as recvfrom gave it
         self._socket.close()

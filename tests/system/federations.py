@@ -1,6 +1,6 @@
 """A federation of two libraries with simulated home servers, for tests of the running service."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,15 @@ address = "127.0.0.1/32"
 secret = "{CLIENT_SECRET}"
 """
 
+HOSTED = """
+[[libraries]]
+id = "hosted"
+name = "Bibliotheek Hosted"
+realms = ["hosted.example"]
+[libraries.identity]
+kind = "local"
+"""
+
 HEAD = """
 [federation]
 name = "test"
@@ -57,9 +66,15 @@ class RunningPair:
         """The federation file of the pair, with further libraries."""
         return HEAD + library("west", self.home.port, client=WEST_CLIENT) + "".join(libraries)
 
-    def traffic(self, *realms: str, rate: float = 400) -> Traffic:
+    def traffic(self, *realms: str, rate: float = 400, timeout_seconds: float = 12.0) -> Traffic:
         """Requests from West's access point for patrons of these realms."""
-        return Traffic(port=int(self.data.ports["auth"]), secret=CLIENT_SECRET, realms=list(realms), rate=rate)
+        return Traffic(
+            port=int(self.data.ports["auth"]),
+            secret=CLIENT_SECRET,
+            realms=list(realms),
+            rate=rate,
+            timeout_seconds=timeout_seconds,
+        )
 
     def snapshot(self) -> dict[str, Any]:
         """What the API says of the revisions that the workers run."""
@@ -70,12 +85,14 @@ class RunningPair:
 
 
 @contextmanager
-def running_pair(folder: Path, *, workers: int = 1, delay_seconds: float = 0.0) -> Generator[RunningPair]:
-    """`serve` for West and East, with a simulated home server for both."""
+def running_pair(
+    folder: Path, *, workers: int = 1, delay_seconds: float = 0.0, libraries: Sequence[str] = ()
+) -> Generator[RunningPair]:
+    """`serve` for West and East, with a simulated home server for both, and further libraries."""
     data = DataDirectory(folder / "data")
-    data.initialise()
+    data.take_initialised()
     with SimulatedHome(secret=HOME_SECRET, delay_seconds=delay_seconds) as home:
         file = HEAD + library("west", home.port, client=WEST_CLIENT) + library("east", home.port)
-        data.apply(file)
+        data.apply(file + "".join(libraries))
         with data.start("serve", "--workers", str(workers)) as service:
             yield RunningPair(data, service, home)

@@ -1,97 +1,178 @@
-"""Children that are killed under load come back, and access points that retransmit lose nothing."""
+"""Children killed under load come back and access points that retransmit lose nothing, with and without a database."""
 
 import os
 import signal
-import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from federation.statistics.reports import read_reports
 from radius.wire.codes import Code
-from tests.support.eapol import log_in_with_eapol
+from tests.support.eapol import EapolResult, log_in_with_eapol
 from tests.support.processes import wait_until
-from tests.system.federations import CLIENT_SECRET, RunningPair, library, running_pair
+from tests.support.traffic import TrafficReport
+from tests.support.usage import usage_of
+from tests.system.federations import CLIENT_SECRET, HOSTED, RunningPair, running_pair
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("load")]
 
-
-def process_of(pair: RunningPair, role: str) -> int:
-    """The process id of the first worker of that role, as the service reports it."""
-    return next(worker["pid"] for worker in pair.snapshot()["workers"] if worker["role"] == role)
+ROLES = ("proxy", "home", "api", "recorder")
+PATIENCE_SECONDS = 40.0
 
 
-def kill_and_wait(pair: RunningPair, role: str) -> None:
-    """SIGKILL the worker; return when another runs in its place."""
-    old = process_of(pair, role)
-    os.kill(old, signal.SIGKILL)
-    wait_until(lambda: process_of(pair, role) != old, f"a new {role}")
+@dataclass
+class Hosting:
+    """The pair with a hosted library beside it."""
 
+    pair: RunningPair
+    ca: Path
+    stack: ExitStack
 
-class TestProxyKilled:
-    @pytest.mark.parametrize("workers", [1, 2])
-    def test_nothing_is_lost(self, tmp_path: Path, workers: int) -> None:
-        """A killed proxy worker comes back within a second or two; every request is answered in the end."""
-        with running_pair(tmp_path, workers=workers) as pair:
-            with pair.traffic("east.example") as traffic:
-                wait_until(lambda: traffic.report.count(Code.ACCESS_ACCEPT) > 100, "logins")
-                kill_and_wait(pair, "proxy")
-                time.sleep(1)
-                traffic.stop()
+    def pid(self, role: str) -> int:
+        """The process of the first worker of that role, as it reports itself."""
+        return next(each.pid for each in read_reports(self.pair.data.folder / "run") if each.role == role)
+
+    def kill(self, role: str) -> None:
+        """SIGKILL the worker; another runs in its place."""
+        old = self.pid(role)
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: self.pid(role) != old, f"a new {role}")
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """What the API says; status 0 while nobody is there."""
+        try:
+            return self.pair.data.request(method, path, body)
+        except OSError:
+            return 0, None
+
+    def wait_for_api(self, status: int) -> None:
+        """Return when the list of libraries is answered with that status."""
+        wait_until(lambda: self.ask("GET", "/v1/libraries")[0] == status, f"the API to answer with {status}")
+
+    def restart(self) -> None:
+        """The service runs again; it ends with the module's tests."""
+        self.pair.service = self.stack.enter_context(self.pair.data.start("serve", "--workers", "2"))
+
+    def log_in(self) -> EapolResult:
+        """A patron of the hosted library."""
+        return log_in_with_eapol(
+            self.ca.parent,
+            port=int(self.pair.data.ports["auth"]),
+            secret=CLIENT_SECRET,
+            user="anna@hosted.example",
+            password="Strandlezer-1",
+            ca=self.ca,
+            server_name="login.test.example",
+        )
+
+    @contextmanager
+    def traffic(self, *realms: str) -> Generator[TrafficReport]:
+        """Requests while something happens; each of them gets exactly one Accept in the end."""
+        with self.pair.traffic(*(realms or ("east.example",)), rate=200, timeout_seconds=PATIENCE_SECONDS) as traffic:
             report = traffic.report
-        assert report.lost == 0
+            wait_until(lambda: report.count(Code.ACCESS_ACCEPT) > 50, "logins")
+            yield report
+            traffic.stop()
+        assert (report.lost, report.unauthentic, report.contradicted) == (0, 0, 0)
         assert report.count(Code.ACCESS_ACCEPT) == report.sent
 
-
-class TestApiKilled:
-    def test_logins_go_on(self, tmp_path: Path) -> None:
-        """Without the API the proxy works as before, and the API comes back on the same port."""
-        with running_pair(tmp_path) as pair:
-            with pair.traffic("east.example") as traffic:
-                status, body = pair.data.request("GET", "/v1/snapshot")
-                assert status == 200
-                api = next(worker["pid"] for worker in body["workers"] if worker["role"] == "api")
-                os.kill(api, signal.SIGKILL)
-
-                def is_back() -> bool:
-                    try:
-                        return pair.data.request("GET", "/livez")[0] == 200
-                    except OSError:
-                        return False
-
-                wait_until(is_back, "the API to be back")
-                traffic.stop()
-            report = traffic.report
-        assert report.lost == 0
-        assert report.retransmitted == 0
+    @contextmanager
+    def database_away(self) -> Generator[None]:
+        """The files of the database are elsewhere, as when a volume is not mounted."""
+        folder = self.pair.data.folder
+        away = folder / "away"
+        away.mkdir()
+        for path in folder.glob("biebroam.db*"):
+            path.rename(away / path.name)
+        try:
+            yield
+        finally:
+            for path in away.iterdir():
+                path.rename(folder / path.name)
+            away.rmdir()
 
 
-class TestHomeKilled:
-    def test_next_login_succeeds(self, tmp_path: Path) -> None:
-        """A killed hosted home server comes back, and a device that asks again gets in."""
-        with running_pair(tmp_path) as pair:
-            hosted = """
-[[libraries]]
-id = "hosted"
-name = "Bibliotheek Hosted"
-realms = ["hosted.example"]
-[libraries.identity]
-kind = "local"
-"""
-            pair.data.apply(pair.document(library("east", pair.home.port), hosted))
-            pair.data.add_patron("anna@hosted.example", "Strandlezer-1")
-            ca = tmp_path / "eap.pem"
-            ca.write_text(pair.data.fetch_text("/v1/trust/eap.pem"))
-            kill_and_wait(pair, "home")
-            result = log_in_with_eapol(
-                tmp_path,
-                port=int(pair.data.ports["auth"]),
-                secret=CLIENT_SECRET,
-                user="anna@hosted.example",
-                password="Strandlezer-1",
-                ca=ca,
-                server_name="login.test.example",
-            )
-            assert result.is_complete, result.output[-2000:]
+@pytest.fixture(scope="module")
+def hosting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Hosting]:
+    """`serve` with two proxy workers, which the tests of this module treat one after another."""
+    folder = tmp_path_factory.mktemp("hosting")
+    with running_pair(folder, workers=2, libraries=(HOSTED,)) as pair, ExitStack() as stack:
+        pair.data.add_patron("anna@hosted.example", "Strandlezer-1")
+        ca = folder / "eap.pem"
+        ca.write_text(pair.data.fetch_text("/v1/trust/eap.pem"))
+        yield Hosting(pair, ca, stack)
+
+
+class TestKilled:
+    @pytest.mark.parametrize("role", ROLES)
+    def test_nothing_is_lost(self, hosting: Hosting, role: str) -> None:
+        """Whoever is killed under load comes back, and every request is answered, by the right one, once."""
+        supervisor = hosting.pair.service.process.pid
+        descriptors = usage_of(supervisor).descriptors
+        with hosting.traffic() as report:
+            hosting.kill(role)
+            count = report.count(Code.ACCESS_ACCEPT)
+            wait_until(lambda: report.count(Code.ACCESS_ACCEPT) > count + 100, "logins to go on")
+        assert usage_of(supervisor).descriptors <= descriptors
+
+    def test_everything_works_afterwards(self, hosting: Hosting) -> None:
+        """The hosted home server lets its patrons in, the API answers, and the recorder records."""
+        assert hosting.log_in().is_complete
+        hosting.wait_for_api(200)
+        wait_until(
+            lambda: any(item["realm"] == "hosted.example" for item in hosting.ask("GET", "/v1/sign-ins")[1]["items"]),
+            "the sign-in to be recorded",
+        )
+
+
+class TestDatabaseAway:
+    def test_proxies_route_and_the_api_says_so(self, hosting: Hosting) -> None:
+        """Without its file the registry is not there: it is not made anew, and is used again when it is back."""
+        database = hosting.pair.data.folder / "biebroam.db"
+        with hosting.database_away():
+            with hosting.traffic():
+                hosting.kill("api")  # the one before has the file open still
+                hosting.kill("proxy")
+                hosting.wait_for_api(503)
+                assert "live" in hosting.pair.data.fetch_text("/livez")
+                assert hosting.ask("POST", "/v1/libraries", {"id": "north", "name": "Noord"})[0] == 503
+            assert not database.exists()
+        hosting.wait_for_api(200)
+        status, body = hosting.ask("POST", "/v1/libraries/east/realms", {"name": "back.example"})
+        assert status == 201, body
+
+        def is_in_force() -> bool:
+            view = hosting.pair.snapshot()
+            return all(each["revision"] == view["revision"] for each in view["workers"] if each["role"] == "proxy")
+
+        wait_until(is_in_force, "the change to be in force")
+        with hosting.traffic("back.example"):
+            pass
+
+
+class TestSupervisorKilled:
+    def test_children_end_and_the_next_start_works(self, hosting: Hosting) -> None:
+        """SIGKILL on the supervisor leaves nobody on the ports; the next start routes, even without the database."""
+        data = hosting.pair.data
+        pids = [each.pid for each in read_reports(data.folder / "run")]
+        for kind, port in data.ports.items():
+            if kind != "home":
+                data.environment[f"BIEBROAM_{kind.upper()}_PORT"] = str(port)
+        with hosting.traffic() as report:
+            hosting.pair.service.process.kill()
+            hosting.pair.service.process.wait()
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the workers to end")
+            with hosting.database_away():
+                hosting.restart()
+                count = report.count(Code.ACCESS_ACCEPT)
+                wait_until(lambda: report.count(Code.ACCESS_ACCEPT) > count + 100, "logins to go on")
+                assert not (data.folder / "biebroam.db").exists()
+            hosting.wait_for_api(200)
+        assert hosting.pair.service.stop() == 0
 
 
 class TestStop:

@@ -65,7 +65,7 @@ def test_nothing_that_a_login_writes_names_a_patron(tmp_path: Path) -> None:
         written / "data",
         settings={"BIEBROAM_LOG_LEVEL": "debug", "BIEBROAM_FTICKS": f"file:{written / 'fticks.log'}"},
     )
-    data.initialise()
+    data.take_initialised()
     data.apply(FILE)
     data.add_patron(f"{PATRON}@west.example", PASSWORD)
     with data.start("serve", "--workers", "1") as service:

@@ -96,7 +96,7 @@ class TestCreate:
 
     def test_registry_without_authorities_says_so(self, tmp_path: Path) -> None:
         """What needs an authority before init names the command that makes it."""
-        store = Store(f"sqlite:///{tmp_path / 'empty.db'}")
+        store = Store(f"sqlite:///{tmp_path / 'empty.db'}", makes_file=True)
         store.migrate()
         sealer = create_node_key(tmp_path / "node.key")
         registry = Registry(store, sealer, lambda revision: None)
@@ -256,7 +256,7 @@ class TestWhenDue:
 
     def test_registry_before_init_has_nothing_due(self, tmp_path: Path) -> None:
         """A service that starts on an empty database does not stumble over it."""
-        store = Store(f"sqlite:///{tmp_path / 'empty.db'}")
+        store = Store(f"sqlite:///{tmp_path / 'empty.db'}", makes_file=True)
         store.migrate()
         registry = Registry(store, create_node_key(tmp_path / "node.key"), lambda revision: None)
         assert renew_when_due(registry) == []

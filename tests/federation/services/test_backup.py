@@ -22,7 +22,7 @@ OPERATOR = Actor("test", Role.OPERATOR, source_address="local")
 
 def make_node(root: Path) -> None:
     root.mkdir()
-    store = Store(f"sqlite:///{root / 'biebroam.db'}")
+    store = Store(f"sqlite:///{root / 'biebroam.db'}", makes_file=True)
     try:
         initialise(
             store, root / "node.key", OPERATOR, name="test", country="NL", eap_server_name="login.biebroam.example"

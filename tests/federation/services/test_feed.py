@@ -36,7 +36,7 @@ HOMES = (("127.0.0.1", 18120), ("127.0.0.1", 18121))
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """A registry as `init` leaves it."""
-    store = Store(f"sqlite:///{tmp_path}/biebroam.db")
+    store = Store(f"sqlite:///{tmp_path}/biebroam.db", makes_file=True)
     initialise(store, tmp_path / "node.key", ACTOR, name="test", country="NL", eap_server_name="login.test.example")
 
     def tell(revision: int) -> None:

@@ -19,7 +19,7 @@ FEDERATION = {"name": "test", "country": "nl", "eap_server_name": "login.test.ex
 
 @pytest.fixture
 def store(tmp_path: Path) -> Generator[Store]:
-    opened = Store(f"sqlite:///{tmp_path}/biebroam.db")
+    opened = Store(f"sqlite:///{tmp_path}/biebroam.db", makes_file=True)
     yield opened
     opened.close()
 

@@ -58,6 +58,22 @@ class TestDailyKey:
         key.pseudonym(ADDRESS, "leesstad", NOON + timedelta(days=1))
         assert key.pseudonym(ADDRESS, "leesstad", NOON) != before
 
+    def test_event_of_a_moment_before_midnight_is_of_the_new_day(self) -> None:
+        """Workers report in turn: around midnight one device is not two in each of their reports."""
+        key = DailyKey()
+        midnight = NOON + timedelta(hours=12)
+        after = key.pseudonym(ADDRESS, "leesstad", midnight + timedelta(seconds=1))
+        assert key.pseudonym(ADDRESS, "leesstad", midnight - timedelta(seconds=1)) == after
+
+    @pytest.mark.parametrize("days", [1, 400])
+    def test_key_of_a_day_that_has_not_come_does_not_last(self, days: int) -> None:
+        """A clock that was ahead leaves no key with which the days until then could be brought together."""
+        key = DailyKey()
+        ahead = key.pseudonym(ADDRESS, "leesstad", NOON + timedelta(days=days))
+        today = key.pseudonym(ADDRESS, "leesstad", NOON + timedelta(minutes=1))
+        tomorrow = key.pseudonym(ADDRESS, "leesstad", NOON + timedelta(days=1))
+        assert len({ahead, today, tomorrow}) == 3
+
     def test_no_address_has_no_pseudonym(self) -> None:
         """Devices that said nothing are not counted as one."""
         assert DailyKey().pseudonym(b"", "leesstad", NOON) == ""

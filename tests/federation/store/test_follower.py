@@ -157,6 +157,27 @@ class TestFollower:
         assert saved is not None
         assert saved.revision == 7
 
+    def test_what_the_disk_did_not_take_is_saved_later(
+        self, follow: Follow, tmp_path: Path, sealer: Sealer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A disk that was full has room again: what is in force is saved, and was told of once."""
+        path = tmp_path / "snapshot.sealed"
+        (path / "in the way").mkdir(parents=True)
+        registry = Registry(revision=7)
+        follow(registry)
+        for _ in range(2):
+            registry.looked.clear()
+            announce(tmp_path, 7)
+            assert registry.looked.wait(5)
+        (path / "in the way").rmdir()
+        path.rmdir()
+        announce(tmp_path, 7)
+        wait_until(path.is_file, "the saved snapshot")
+        saved = load_snapshot(path, Snapshot, sealer)
+        assert saved is not None
+        assert saved.revision == 7
+        assert [record.message for record in caplog.records].count("snapshot_not_saved") == 1
+
     def test_end_takes_its_socket_away(self, follow: Follow, tmp_path: Path) -> None:
         """A follower that ended leaves no socket for announcements behind."""
         follower = follow(Registry())

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import URL, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from federation.errors import Conflict
 from federation.store.session import Store
@@ -18,7 +18,7 @@ from tests.federation.members import START, Members
 
 
 def migrate(url: str) -> bool:
-    store = Store(url)
+    store = Store(url, makes_file=True)
     try:
         store.migrate()
         return store.is_migrated()
@@ -35,7 +35,7 @@ class TestMigrations:
 
     def test_again_changes_nothing(self, tmp_path: Path) -> None:
         """A database that is up to date stays as it is; a new one is not."""
-        store = Store(f"sqlite:///{tmp_path / 'new.db'}")
+        store = Store(f"sqlite:///{tmp_path / 'new.db'}", makes_file=True)
         assert not store.is_migrated()
         store.migrate()
         store.migrate()
@@ -58,6 +58,26 @@ class TestMigrations:
 
 
 class TestSqlite:
+    def test_file_that_is_gone_is_not_made_anew(self, tmp_path: Path) -> None:
+        """A registry with nothing in it in the place of the one that is away would be served as if it were true."""
+        path = tmp_path / "biebroam.db"
+        store = Store(f"sqlite:///{path}")
+        for use in (store.migrate, store.is_migrated):
+            with pytest.raises(OperationalError):
+                use()
+        assert not path.exists()
+
+    def test_path_may_have_any_characters(self, tmp_path: Path) -> None:
+        """What a URL would read as its query is part of the name."""
+        path = tmp_path / "a b?mode=ro#%41.db"
+        path.touch()
+        store = Store(URL.create("sqlite", database=str(path)).render_as_string())
+        store.migrate()
+        assert store.is_migrated()
+        store.close()
+        assert path.stat().st_size
+        assert {each.name for each in tmp_path.iterdir()} == {path.name}
+
     def test_keeps_foreign_keys_and_lets_readers_go_on(self, members: Members) -> None:
         """References are checked, and a reader does not wait for a writer."""
         with members.store.read() as session:

@@ -107,7 +107,7 @@ class TestCompile:
 
     def test_empty_registry_says_what_to_do(self, tmp_path: Path) -> None:
         """Before `init` there is nothing to compile."""
-        store = Store(f"sqlite:///{tmp_path / 'empty.db'}")
+        store = Store(f"sqlite:///{tmp_path / 'empty.db'}", makes_file=True)
         store.migrate()
         with store.read() as session, pytest.raises(NotFound, match="init"):
             compile_snapshot(session, create_node_key(tmp_path / "key"), HOSTED)

@@ -3,7 +3,19 @@
 from collections.abc import Callable
 from typing import Final
 
-from tests.fuzz.targets import documents, eap, frames, hiding, names, packets, rewriting, versions
+from tests.fuzz.targets import (
+    certificates,
+    documents,
+    eap,
+    frames,
+    hiding,
+    kernel,
+    lookups,
+    names,
+    packets,
+    rewriting,
+    versions,
+)
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "packets": packets.exercise,
@@ -14,4 +26,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "versions": versions.exercise,
     "names": names.exercise,
     "documents": documents.exercise,
+    "certificates": certificates.exercise,
+    "lookups": lookups.exercise,
+    "kernel": kernel.exercise,
 }

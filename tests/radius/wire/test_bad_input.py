@@ -11,7 +11,7 @@ from radius.errors import DropReason
 from radius.wire.attributes import extended_attributes, is_eap_well_formed, vendor_attributes
 from radius.wire.authenticators import decide_request_authenticity
 from radius.wire.codes import AttributeType, Code, VendorId
-from radius.wire.hiding import hide_salted
+from radius.wire.hiding import hide_salted, reveal_salted
 from radius.wire.packet import Packet, attributes, build_vendor_attribute, parse_packet
 from radius.wire.rewrite import RewriteRefusal, build_filter, rewrite_request, rewrite_response
 from tests.radius.wire.packets import (
@@ -255,6 +255,16 @@ class TestGroup10TunnelPassword:
         stream = HOME.md5_after(OWN_AUTHENTICATOR + salt)
         hidden = salt + bytes(left ^ right for left, right in zip(b"\xff" + bytes(15), stream, strict=True))
         assert relay(build_response(build_raw(69, b"\0" + hidden))) is DropReason.SALTED_ATTRIBUTE_MALFORMED
+
+    def test_salt_without_its_mark_gets_one(self) -> None:
+        """A home server that forgot the high bit of its salt is understood; the client gets one that has it."""
+        salt = b"\x12\x34"
+        stream = HOME.md5_after(OWN_AUTHENTICATOR + salt)
+        hidden = salt + bytes(left ^ right for left, right in zip(b"\x03key" + bytes(12), stream, strict=True))
+        outcome = strip(relay(build_response(build_raw(69, b"\0" + hidden))))
+        assert isinstance(outcome, bytes)
+        assert outcome[3] >= 0x80
+        assert reveal_salted(outcome[3:], CLIENT, CLIENT_AUTHENTICATOR) == b"key"
 
     @pytest.mark.parametrize("tag", [0x20, 0xFF])
     def test_tag_without_meaning_is_kept(self, tag: int) -> None:
