@@ -220,6 +220,9 @@ class _Work:
                 guest_vlan=point.guest_vlan,
                 allow_pap=point.allow_pap,
                 request_cui=point.request_cui,
+                coa_port=point.coa_port,
+                coa_host=point.coa_host,
+                require_event_timestamp=point.require_event_timestamp,
                 require_message_authenticator=point.require_message_authenticator,
             )
             with _at(f"/libraries/{index}/access_points/{number}"):
@@ -241,6 +244,7 @@ class _Work:
                 host=server.host,
                 port=server.port,
                 transport=server.transport,
+                accounting_port=server.accounting_port,
                 position=number,
                 require_message_authenticator=server.require_message_authenticator,
             )
@@ -318,6 +322,9 @@ def _export_library(row: LibraryRow) -> dict[str, Any]:
                     "guest_vlan": point.guest_vlan,
                     "allow_pap": point.allow_pap,
                     "request_cui": point.request_cui,
+                    "coa_port": point.coa_port,
+                    "coa_host": point.coa_host,
+                    "require_event_timestamp": point.require_event_timestamp,
                     "require_message_authenticator": point.require_message_authenticator,
                 }
             )
@@ -331,6 +338,7 @@ def _export_library(row: LibraryRow) -> dict[str, Any]:
                     "transport": server.transport,
                     "host": server.host,
                     "port": server.port,
+                    "accounting_port": server.accounting_port,
                     "require_message_authenticator": server.require_message_authenticator,
                 }
             )
@@ -345,6 +353,7 @@ _DEFAULTS: Mapping[str, object] = {
     "kind": "access-point",
     "allow_pap": False,
     "request_cui": False,
+    "require_event_timestamp": True,
     "require_message_authenticator": True,
     "transport": Transport.UDP,
 }

@@ -45,6 +45,9 @@ class AccessPointSection(Section):
     guest_vlan: StrictInt | None = None
     allow_pap: StrictBool = False
     request_cui: StrictBool = False
+    coa_port: StrictInt | None = None
+    coa_host: str | None = None
+    require_event_timestamp: StrictBool = True
     require_message_authenticator: StrictBool = True
 
 
@@ -55,6 +58,7 @@ class HomeServerSection(Section):
     host: str
     port: StrictInt | None = None
     transport: Transport = Transport.UDP
+    accounting_port: StrictInt | None = None
     secret: Secret = None
     require_message_authenticator: StrictBool = True
 

@@ -1,9 +1,10 @@
 """From rows to snapshots: what the running processes work with, complete and checked."""
 
+import hmac
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -56,18 +57,23 @@ def compile_snapshot(session: Session, sealer: Sealer, hosted: tuple[HomeServer,
     members = _read_members(session, sealer)
     for member in members:
         names = tuple(name for name, _ in member.realms)
-        servers.update((server.key, replace(server, realms=names)) for server in member.home_servers)
+        for server in (*member.home_servers, *member.accounting_servers):
+            servers[server.key] = replace(server, realms=names)
         keys = tuple(server.key for server in member.home_servers) or hosted_keys
+        accounting_keys = tuple(server.key for server in member.accounting_servers)
         if MemberRole.HOME in member.roles:
             for name, includes_subrealms in member.realms:
-                realms[name] = Realm(name, member.id, keys, includes_subrealms)
-    visited = (member for member in members if MemberRole.VISITED in member.roles)
+                realms[name] = Realm(name, member.id, keys, includes_subrealms, accounting_keys)
+    visited = [member for member in members if MemberRole.VISITED in member.roles]
     clients = [client for member in visited for client in member.clients]
+    changeable = {server.key: server for member in visited for server in member.dynamic_authorization_servers}
     snapshot = Snapshot(
         revision=settings.revision,
         federation=_federation(settings),
         clients=tuple(clients),
         home_servers=servers,
+        dynamic_authorization_servers=changeable,
+        dynamic_authorization_clients=_find_changers(clients, members) if changeable else (),
         realms=realms,
         denied_realms=tuple(settings.denied_realms),
     )
@@ -123,7 +129,7 @@ def validate_snapshot(snapshot: Snapshot) -> list[str]:
     for realm in snapshot.realms.values():
         reasons.extend(
             f"{realm.name} names a home server {key!r} that is not there"
-            for key in realm.home_servers
+            for key in (*realm.home_servers, *realm.accounting_servers)
             if key not in snapshot.home_servers
         )
     try:
@@ -169,7 +175,9 @@ class _Member(NamedTuple):
     operator_name: str
     realms: list[tuple[str, bool]]  # with whether sub-realms are included; in the library's order
     home_servers: list[HomeServer]
+    accounting_servers: list[HomeServer]  # of the same servers, where the library wants its patrons' accounting
     clients: list[Client]
+    dynamic_authorization_servers: list[HomeServer]
 
 
 def _read_members(session: Session, sealer: Sealer) -> list[_Member]:
@@ -183,7 +191,12 @@ def _read_members(session: Session, sealer: Sealer) -> list[_Member]:
         .where(LibraryRow.is_active)
         .order_by(LibraryRow.id)
     )
-    members = {row[0]: _Member(*row, realms=[], home_servers=[], clients=[]) for row in session.execute(query)}
+    members = {
+        row[0]: _Member(
+            *row, realms=[], home_servers=[], accounting_servers=[], clients=[], dynamic_authorization_servers=[]
+        )
+        for row in session.execute(query)
+    }
     realms = select(RealmRow.library_id, RealmRow.name, RealmRow.includes_subrealms)
     for library, name, includes_subrealms in session.execute(realms.order_by(RealmRow.position, RealmRow.name)):
         if library in members:
@@ -200,23 +213,30 @@ def _read_home_servers(session: Session, sealer: Sealer, members: Mapping[str, _
         HomeServerRow.transport,
         HomeServerRow.host,
         HomeServerRow.port,
+        HomeServerRow.accounting_port,
         HomeServerRow.sealed_secret,
         HomeServerRow.require_message_authenticator,
     ).order_by(HomeServerRow.position, HomeServerRow.id)
-    for library, name, transport, host, port, sealed, required in session.execute(query):
+    for library, name, transport, host, port, accounting_port, sealed, required in session.execute(query):
         if library in members:
             context = HomeServerRow.context_of(library, name)
-            members[library].home_servers.append(
-                HomeServer(
-                    key=f"{library}/{name}",
-                    library=library,
-                    host=host,
-                    port=port,
-                    transport=Transport(transport),
-                    secret=RADSEC_SECRET if sealed is None else SharedSecret(sealer.open(sealed, context)),
-                    requires_message_authenticator=required,
-                )
+            server = HomeServer(
+                key=f"{library}/{name}",
+                library=library,
+                host=host,
+                port=port,
+                transport=Transport(transport),
+                secret=RADSEC_SECRET if sealed is None else SharedSecret(sealer.open(sealed, context)),
+                requires_message_authenticator=required,
             )
+            members[library].home_servers.append(server)
+            if accounting_port is not None:
+                members[library].accounting_servers.append(
+                    # Its answers are signed by themselves, and few servers put Message-Authenticator into them.
+                    replace(
+                        server, key=f"{server.key}/acct", port=accounting_port, requires_message_authenticator=False
+                    )
+                )
 
 
 def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Member]) -> None:
@@ -230,15 +250,22 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
         AccessPointRow.guest_vlan,
         AccessPointRow.allow_pap,
         AccessPointRow.request_cui,
+        AccessPointRow.coa_port,
+        AccessPointRow.coa_host,
+        AccessPointRow.require_event_timestamp,
         AccessPointRow.require_message_authenticator,
     ).order_by(AccessPointRow.name)
-    for library, name, kind, address, certificate, sealed, vlan, pap, cui, required in session.execute(query):
+    nas_key = sealer.derive(b"operator-nas-identifier")
+    for row in session.execute(query):
+        library, name, kind, address, certificate, sealed, vlan, pap, cui, port, host, dated, required = row
         member = members.get(library)
         if member is not None:
             context = AccessPointRow.context_of(library, name)
+            key = f"{library}/{name}"
+            server = "" if port is None else f"{key}/coa"
             member.clients.append(
                 Client(
-                    key=f"{library}/{name}",
+                    key=key,
                     library=library,
                     operator_name=_operator_name_of(member),
                     networks=(ip_network(address),) if address else (),
@@ -249,8 +276,69 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
                     allows_pap=pap,
                     guest_vlan=vlan,
                     requests_cui=cui,
+                    dynamic_authorization_server=server,
+                    requires_event_timestamp=dated,
+                    # Opaque to the others, and the same on every node (RFC 8559 §3.4).
+                    operator_nas_identifier=_name_opaquely(nas_key, key) if server else b"",
                 )
             )
+            if port is not None and sealed is not None and address is not None:
+                member.dynamic_authorization_servers.append(
+                    HomeServer(
+                        key=server,
+                        library=None,
+                        host=host or address,
+                        port=port,
+                        secret=SharedSecret(sealer.open(sealed, context)),
+                        requires_message_authenticator=False,
+                        answers_status=False,
+                    )
+                )
+
+
+def _name_opaquely(key: bytes, name: str) -> bytes:
+    return hmac.digest(key, name.encode(), "sha256").hex()[:16].encode()
+
+
+def _find_changers(clients: Sequence[Client], members: Sequence[_Member]) -> tuple[Client, ...]:
+    """The home servers that are no clients beside it, as those that may change the sessions of their patrons.
+
+    A packet is known by the address that it comes from. One inside a client's network is that client's, or a library
+    could cut off its neighbour's access points with home servers in their places; one that several servers share proves
+    none of them; a name is no address.
+    """
+    taken = {network for client in clients for network in client.networks}
+    lengths = {(network.version, network.prefixlen) for network in taken}
+    servers = [
+        (ip_network(server.host), server)
+        for member in members
+        for server in member.home_servers
+        if server.transport is Transport.UDP and _is_address(server.host)
+    ]
+    counts = Counter(network for network, _ in servers)
+    return tuple(
+        Client(
+            key=f"{server.key}/coa",
+            library=server.library or "",
+            operator_name="",
+            networks=(network,),
+            secret=server.secret,
+            is_home_server=True,
+        )
+        for network, server in servers
+        if counts[network] == 1
+        and not any(
+            network.version == version and network.supernet(new_prefix=length) in taken for version, length in lengths
+        )
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _operator_name_of(member: _Member) -> str:

@@ -11,11 +11,12 @@ from typing import Final
 
 from federation.events import Outcome, SignIn
 from federation.reasons import RefusalReason
-from federation.snapshot import Snapshot
+from federation.snapshot import Realm, Snapshot
 from radius.errors import DropReason
 from radius.exchange.duplicates import Duplicates, Seen
 from radius.exchange.liveness import HopEvent, HopState
 from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy
+from radius.proxy.accounting import accounting_passage, decide_accounting
 from radius.proxy.answers import CODE_NAMES, Answers
 from radius.proxy.clients import (
     RESPONSE_FROM_MEMBER,
@@ -23,17 +24,18 @@ from radius.proxy.clients import (
     Clients,
     ClientState,
 )
+from radius.proxy.dynamic_authorization import Operators, decide_change
 from radius.proxy.exchange import Exchange
 from radius.proxy.forwarding import REWRITE_REFUSALS, Forwarding
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
 from radius.proxy.ports import Address, Flow, FlowOpener, Listener, StreamOpener
-from radius.proxy.replies import answer_accounting, answer_dynamic_authorization, answer_status
+from radius.proxy.replies import answer_status
 from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
-from radius.wire.codes import AttributeType, Code
+from radius.wire.codes import EXPECTED_RESPONSES, AttributeType, Code
 from radius.wire.packet import Packet, parse_packet
 from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_response
 
@@ -42,11 +44,13 @@ _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 _ACCESS_CHALLENGE: Final = int(Code.ACCESS_CHALLENGE)
 _PROTOCOL_ERROR: Final = int(Code.PROTOCOL_ERROR)
-_EXPECTED_ANSWERS: Final = frozenset((_ACCESS_ACCEPT, int(Code.ACCESS_REJECT), _ACCESS_CHALLENGE, _PROTOCOL_ERROR))
+_STATUS_SERVER: Final = int(Code.STATUS_SERVER)
+_ACCOUNTING_REQUEST: Final = int(Code.ACCOUNTING_REQUEST)
+_ACCOUNTING_RESPONSE: Final = int(Code.ACCOUNTING_RESPONSE)
 _DYNAMIC_CODES: Final = frozenset((int(Code.DISCONNECT_REQUEST), int(Code.COA_REQUEST)))
-# Change-of-authorisation has no port of its own here: it gets its no wherever it comes (RFC 5176 §3.5).
-_AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
-_ACCOUNTING_CODES: Final = frozenset((int(Code.ACCOUNTING_REQUEST), int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
+# Changes of sessions have no port of their own here: they are taken wherever they come.
+_AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, _STATUS_SERVER)) | _DYNAMIC_CODES
+_ACCOUNTING_CODES: Final = frozenset((_ACCOUNTING_REQUEST, _STATUS_SERVER)) | _DYNAMIC_CODES
 _STREAM_CODES: Final = _AUTHENTICATION_CODES | _ACCOUNTING_CODES  # RADIUS/TLS has one port (RFC 6614 §2.5)
 _STATE: Final = int(AttributeType.STATE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
@@ -86,6 +90,7 @@ class Engine:
         self.clients = Clients(())
         self.duplicates = Duplicates()
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
+        self._operators: Operators | None = None
         self._sources: dict[Address, Address] = {}
         self._loop_guard = loop_guard
         self.forwarding = Forwarding(
@@ -120,11 +125,12 @@ class Engine:
 
         Clients and home servers that are the same keep their computed state, their ports and what is known of them.
         """
-        clients = Clients(snapshot.clients, self.clients.states)
+        clients = Clients((*snapshot.clients, *snapshot.dynamic_authorization_clients), self.clients.states)
         routes = Routes(snapshot)
-        self.forwarding.swap(snapshot.home_servers)
+        operators = Operators(snapshot)
+        self.forwarding.swap({**snapshot.home_servers, **snapshot.dynamic_authorization_servers})
         # Nothing above changed anything, so a snapshot that can not be used leaves the old one in force.
-        self.clients, self.routes = clients, routes
+        self.clients, self.routes, self._operators = clients, routes, operators
 
     def move(self, upstream: Upstream, address: str) -> None:
         """The home server's name has this address now."""
@@ -159,6 +165,8 @@ class Engine:
         if code not in (
             _STREAM_CODES
             if client.is_stream
+            else _DYNAMIC_CODES
+            if client.is_home_server
             else _ACCOUNTING_CODES
             if listener.is_accounting
             else _AUTHENTICATION_CODES
@@ -185,11 +193,7 @@ class Engine:
             assert routes is not None  # a snapshot brings clients and routes together
             exchange = Exchange(client, packet, listener, source, key, routes.snapshot.revision, now)
             try:
-                if code == _ACCESS_REQUEST:
-                    client.observe(packet)
-                    self._take_access_request(exchange, routes, now)
-                else:
-                    self._answer_locally(exchange, now)
+                self._take(exchange, routes, now)
             except Exception:
                 self.duplicates.forget(key, packet.authenticator)  # its repeat gets another chance
                 raise
@@ -210,39 +214,51 @@ class Engine:
             known = self._sources[source] = source
         return known
 
-    def _answer_locally(self, exchange: Exchange, now: float) -> None:
-        packet, keyed = exchange.packet, exchange.client.keyed
-        if packet.code == Code.STATUS_SERVER:
-            octets = answer_status(packet, keyed, is_accounting=exchange.listener.is_accounting)
-        elif packet.code == Code.ACCOUNTING_REQUEST:
-            self._answers.tell(exchange, Outcome.ACCOUNTED, None, now)
-            octets = answer_accounting(packet, keyed)
-        else:
-            octets = answer_dynamic_authorization(packet, keyed)
-        self._answers.answer(exchange, octets, now)
-
-    def _take_access_request(self, exchange: Exchange, routes: Routes, now: float) -> None:
+    def _take(self, exchange: Exchange, routes: Routes, now: float) -> None:
+        """A new request is on its way, or has its answer."""
         packet = exchange.packet
-        realm = decide_request(packet, exchange.client, routes)
-        if isinstance(realm, RefusalReason):
-            if realm is RefusalReason.USER_NAME_MISSING and not packet.message_authenticator:
-                self._answers.drop(
-                    exchange, DropReason.MESSAGE_AUTHENTICATOR_MISSING, now
-                )  # perhaps nobody of ours sent it
+        decided: Realm | RefusalReason | DropReason | None
+        if packet.code == _ACCESS_REQUEST:
+            exchange.client.observe(packet)
+            decided = decide_request(packet, exchange.client, routes)
+            if decided is RefusalReason.USER_NAME_MISSING and not packet.message_authenticator:
+                decided = DropReason.MESSAGE_AUTHENTICATOR_MISSING  # perhaps nobody of ours sent it
+        else:
+            decided = self._decide_other(exchange, routes, now)
+        if isinstance(decided, Realm):
+            exchange.realm = decided
+            if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
+                decided = RefusalReason.LOOP
             else:
-                self._answers.refuse(exchange, realm, now)
-            return
-        exchange.realm = realm
-        if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
-            self._answers.refuse(exchange, RefusalReason.LOOP, now)
-            return
-        refusal: RefusalReason | DropReason | None = self.protection.decide(exchange, realm, now)
-        if refusal is None:
-            refusal = self.forwarding.forward(exchange, realm, now)
-        if isinstance(refusal, RefusalReason):
-            self._answers.refuse(exchange, refusal, now)
-        elif refusal is not None:
-            self._answers.drop(exchange, refusal, now)
+                refusal = self.protection.decide(exchange, exchange.realm, now)
+                decided = self.forwarding.forward(exchange, exchange.realm, now) if refusal is None else refusal
+        if isinstance(decided, RefusalReason):
+            self._answers.refuse(exchange, decided, now)
+        elif decided is not None:
+            self._answers.drop(exchange, decided, now)
+
+    def _decide_other(
+        self, exchange: Exchange, routes: Routes, now: float
+    ) -> Realm | RefusalReason | DropReason | None:
+        """Return where a request goes that asks for nobody to be let in; None: it is answered."""
+        packet, client = exchange.packet, exchange.client
+        if packet.code == _STATUS_SERVER:
+            octets = answer_status(packet, client.keyed, is_accounting=exchange.listener.is_accounting)
+            self._answers.answer(exchange, octets, now)
+            return None
+        if packet.code == _ACCOUNTING_REQUEST:
+            realm = decide_accounting(packet, client, routes)
+            if realm is None:
+                self._answers.account(exchange, None, now)
+            elif isinstance(realm, Realm):
+                exchange.passage = accounting_passage(packet, client, realm)
+            return realm
+        assert self._operators is not None  # it came with the snapshot
+        going = decide_change(packet, client, self._operators, self._answers.wall_clock())
+        if isinstance(going, (RefusalReason, DropReason)):
+            return going
+        realm, exchange.passage = going
+        return realm
 
     # From home servers.
 
@@ -300,6 +316,9 @@ class Engine:
     ) -> bytes | DropReason | RewriteRefusal:
         client, request, realm = exchange.client, exchange.packet, exchange.realm
         is_visitor = realm is None or client.library != realm.library
+        attribute_filter = RESPONSE_FROM_MEMBER if is_visitor else RESPONSE_WITHIN_LIBRARY
+        if exchange.passage is not None:
+            attribute_filter = exchange.passage.response_filter
         return rewrite_response(
             packet,
             identifier=request.identifier,
@@ -307,7 +326,7 @@ class Engine:
             own_request_authenticator=exchange.authenticator,
             downstream=client.keyed,
             upstream=upstream.keyed,
-            attribute_filter=RESPONSE_FROM_MEMBER if is_visitor else RESPONSE_WITHIN_LIBRARY,
+            attribute_filter=attribute_filter,
             proxy_states=collect_proxy_states(request),
             proxy_state=exchange.proxy_state,
             appended=client.guest_attributes if is_visitor and packet.code == _ACCESS_ACCEPT else b"",
@@ -316,7 +335,12 @@ class Engine:
     def _relay(self, exchange: Exchange, packet: Packet, octets: bytes, now: float) -> None:
         """The client gets what its home server said; only what somebody gets is counted and told."""
         is_delivered = self._answers.answer(exchange, octets, now)
-        if packet.code == _ACCESS_CHALLENGE:
+        if packet.code == _ACCOUNTING_RESPONSE:
+            self.notices.accounting["forwarded"] += 1
+            self._answers.tell(exchange, Outcome.ACCOUNTED, None, now)  # recorded there, whoever hears of it
+        elif exchange.passage is not None:
+            pass  # a change of a session is counted as an answer, and is no sign-in
+        elif packet.code == _ACCESS_CHALLENGE:
             self.forwarding.pin(exchange, packet.value_of(_STATE))
         elif packet.code == _ACCESS_ACCEPT:
             self.protection.accept(exchange)
@@ -347,7 +371,7 @@ def _decide_response(packet: Packet, upstream: Upstream, exchange: Exchange | No
     """Why a packet is no answer to what the home server was asked; None when it is."""
     if exchange is None:
         return DropReason.UNMATCHED_RESPONSE
-    if packet.code not in _EXPECTED_ANSWERS:
+    if packet.code not in EXPECTED_RESPONSES[exchange.packet.code]:
         return DropReason.CODE_NOT_EXPECTED
     return decide_response_authenticity(
         packet,

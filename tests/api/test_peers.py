@@ -37,6 +37,17 @@ class TestAccessPoints:
         assert east.delete(path, headers={"If-Match": changed.headers["ETag"]}).status_code == 204
         assert east.get(path).status_code == 404
 
+    def test_changes_of_sessions_are_taken_and_given_up(self, east: TestClient) -> None:
+        """A port says that visitors' libraries may end and shorten their sessions here; null that they may not."""
+        made = east.post(POINTS, json={"name": "hal", "address": "192.0.2.7", "coa_port": 3799})
+        path = made.headers["Location"]
+        assert (made.json()["coa_port"], made.json()["require_event_timestamp"]) == (3799, True)
+        changed = east.patch(path, json={"coa_host": "192.0.2.8"}, headers=ANY_VERSION)
+        assert (changed.json()["coa_port"], changed.json()["coa_host"]) == (3799, "192.0.2.8")
+        assert east.patch(path, json={"coa_port": None}, headers=ANY_VERSION).json()["coa_port"] is None
+        refused = east.post(POINTS, json={"name": "zaal", "address": "192.0.3.0/24", "coa_port": 3799})
+        assert [error["pointer"] for error in refused.json()["errors"]] == ["#/coa_host"]
+
     def test_generated_secret_is_shown_once(self, east: TestClient) -> None:
         """Without a secret one is made; it is in that answer, which nobody may keep, and in no later one."""
         made = east.post(POINTS, json={"name": "hal", "address": "192.0.2.7"})
@@ -131,6 +142,16 @@ class TestHomeServers:
         named = east.patch(path, json={"transport": "udp", "port": 1645}, headers=ANY_VERSION)
         assert named.json()["port"] == 1645
 
+    def test_accounting_is_asked_for_and_given_up(self, east: TestClient) -> None:
+        """A port says that the library wants its patrons' accounting; null that it does not, as at the beginning."""
+        made = east.post(SERVERS, json={"name": "radius1", "host": "192.0.2.10"})
+        path = made.headers["Location"]
+        assert made.json()["accounting_port"] is None
+        changed = east.patch(path, json={"accounting_port": 1813}, headers=ANY_VERSION)
+        assert changed.json()["accounting_port"] == 1813
+        assert east.patch(path, json={"host": "192.0.2.11"}, headers=ANY_VERSION).json()["accounting_port"] == 1813
+        assert east.patch(path, json={"accounting_port": None}, headers=ANY_VERSION).json()["accounting_port"] is None
+
     def test_secret_is_changed_by_giving_one(self, east: TestClient, federation: LibraryFederation) -> None:
         """A new secret is kept sealed and not said back; null is refused, since the server would not know it."""
         path = east.post(SERVERS, json={"name": "radius1", "host": "192.0.2.10"}).headers["Location"]
@@ -148,6 +169,7 @@ class TestHomeServers:
             ({"name": "r", "host": "not a host"}, "#/host"),
             ({"name": "r", "host": "192.0.2.10", "port": 0}, "#/port"),
             ({"name": "r", "host": "192.0.2.10", "port": 65536}, "#/port"),
+            ({"name": "r", "host": "192.0.2.10", "accounting_port": 0}, "#/accounting_port"),
             ({"name": "r", "host": "192.0.2.10", "transport": "tcp"}, "#/transport"),
             ({"name": "r", "host": "192.0.2.10", "position": -1}, "#/position"),
         ],

@@ -155,10 +155,10 @@ class Registry:
             self.revision,
             Federation("biebroam", "NL", "login.test"),
             tuple(self._clients_of(proxy)),
-            servers,
-            realms,
-            DEFAULT_DENIED_REALMS,
-            default,
+            home_servers=servers,
+            realms=realms,
+            denied_realms=DEFAULT_DENIED_REALMS,
+            default_home_servers=default,
         )
 
     def _lead_on(self, proxy: int, other: int, servers: dict[str, HomeServer]) -> str:
