@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from federation.store.tables.trust import AuthorityRow, CertificateRow
 from federation.trust.authority import is_due
+from federation.trust.rollover import Standing
 from federation.trust.rows import format_serial
 
 WARNING_DAYS = (1, 7, 14, 30, 60)
@@ -102,7 +103,7 @@ def _certificates(session: Session, now: datetime) -> Iterator[Life]:
 
 
 def _authorities(session: Session, now: datetime) -> Iterator[Life]:
-    for row in session.scalars(select(AuthorityRow)):
+    for row in session.scalars(select(AuthorityRow).where(AuthorityRow.standing != Standing.RETIRED)):
         certificate = x509.load_pem_x509_certificate(row.certificate_pem.encode())
         end = certificate.not_valid_after_utc
         yield Life(

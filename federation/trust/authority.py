@@ -67,10 +67,10 @@ class Revoked:
     reason: x509.ReasonFlags
 
 
-def create_root(purpose: Purpose, federation_name: str, now: datetime) -> KeyedCertificate:
-    """A new root with a new key, which signs itself."""
+def create_root(purpose: Purpose, federation_name: str, now: datetime, generation: int = 1) -> KeyedCertificate:
+    """A new root with a new key, which signs itself; each *generation* has a name of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _authority_name(purpose, "root", federation_name)
+    name = build_authority_name(purpose, "root", federation_name, generation)
     builder = _authority_builder(name, name, key, path_length=1, start=now, end=now + ROOT_LIFETIME)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     return KeyedCertificate(builder.sign(key, hashes.SHA256()), key)
@@ -82,10 +82,15 @@ def create_issuing(
     federation_name: str,
     now: datetime,
     earlier: KeyedCertificate | None = None,
+    generation: int = 1,
 ) -> KeyedCertificate:
     """An issuing authority below *root*; with *earlier*, its key and its name for another term."""
     key = earlier.key if earlier else ec.generate_private_key(ec.SECP256R1())
-    subject = earlier.certificate.subject if earlier else _authority_name(purpose, "issuing", federation_name)
+    subject = (
+        earlier.certificate.subject
+        if earlier
+        else build_authority_name(purpose, "issuing", federation_name, generation)
+    )
     end = min(now + ISSUING_LIFETIME, root.certificate.not_valid_after_utc)
     builder = _authority_builder(subject, root.certificate.subject, key, path_length=0, start=now, end=end)
     builder = _with_key_identifiers(builder, key.public_key(), root)
@@ -186,8 +191,13 @@ def is_due(certificate: x509.Certificate, now: datetime) -> bool:
     return not start <= now < start + (end - start) * 2 / 3
 
 
-def _authority_name(purpose: Purpose, level: str, federation_name: str) -> x509.Name:
-    ending = f" {_TITLES[purpose]} {level}"
+def build_authority_name(purpose: Purpose, level: str, federation_name: str, generation: int = 1) -> x509.Name:
+    """The subject of an authority.
+
+    Two generations never share a name: a verifier that looks for an issuer or a revocation list by its name, and not by
+    its key identifier, would take the wrong one.
+    """
+    ending = f" {_TITLES[purpose]} {level}" + (f" G{generation}" if generation > 1 else "")
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, federation_name[:_COMMON_NAME_CHARACTERS]),
