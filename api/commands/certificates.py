@@ -9,6 +9,7 @@ import typer
 from api.commands.client import Place, fail, open_api, quoted
 from api.commands.invitations import register_invitations
 from api.commands.output import print_json, print_rows, print_thing
+from api.commands.rollovers import register_rollovers
 
 COLUMNS = ("serial", "names", "library", "state", "not_after", "days_left")
 
@@ -23,6 +24,7 @@ def register_certificates(  # noqa: C901 - some commands, each a few lines
     commands = typer.Typer(help="Certificates of the federation's peers.", no_args_is_help=True)
     app.add_typer(commands, name="cert")
     register_invitations(commands, place_of)
+    register_rollovers(commands, place_of)
 
     @commands.command("issue")
     def issue(
