@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from api.commands.client import Place, fail, open_api, quoted
+from api.commands.foreign_anchors import register_foreign_anchors
 from api.commands.invitations import register_invitations
 from api.commands.output import print_json, print_rows, print_thing
 from api.commands.rollovers import register_rollovers
@@ -23,8 +24,8 @@ def register_certificates(  # noqa: C901 - some commands, each a few lines
     """The commands on certificates."""
     commands = typer.Typer(help="Certificates of the federation's peers.", no_args_is_help=True)
     app.add_typer(commands, name="cert")
-    register_invitations(commands, place_of)
-    register_rollovers(commands, place_of)
+    for register in (register_invitations, register_rollovers, register_foreign_anchors):
+        register(commands, place_of)
 
     @commands.command("issue")
     def issue(

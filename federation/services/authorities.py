@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from federation.errors import NotFound, TrustError
 from federation.model import Actor, Role
+from federation.services.foreign_anchors import load_foreign
 from federation.services.registry import Change, Registry
 from federation.snapshot import EapServerCredentials, PeerTrust
 from federation.store.tables.registry import FederationRow
@@ -161,7 +162,15 @@ def load_peer_trust(session: Session, sealer: Sealer) -> PeerTrust:
             CertificateRow.purpose == Purpose.PEERS, CertificateRow.revoked_at.is_not(None)
         )
     )
-    return PeerTrust(chain, key, load_anchors(session, Purpose.PEERS).encode(), frozenset(revoked))
+    roots, lists, foreign = load_foreign(session)
+    return PeerTrust(
+        certificate_chain_pem=chain,
+        private_key_pem=key,
+        anchors_pem=load_anchors(session, Purpose.PEERS).encode() + roots,
+        revoked_serials=frozenset(revoked),
+        revocation_lists_pem=lists,
+        foreign_anchors=foreign,
+    )
 
 
 def _own_credentials(session: Session, sealer: Sealer, profile: Profile) -> tuple[bytes, bytes]:
