@@ -5,6 +5,7 @@ from fastapi.routing import APIRoute
 from api.routes import (
     access_points,
     audit,
+    authorities,
     certificates,
     diagnosis,
     est,
@@ -37,6 +38,7 @@ ROUTERS = (
     est.router,
     trust.router,
     rollovers.router,
+    authorities.router,
     foreign_anchors.router,
     tokens.router,
     diagnosis.router,

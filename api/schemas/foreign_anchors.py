@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.schemas.common import EntryName, Schema
 from federation.services.foreign_anchors import MAX_LISTS, MAX_URL_CHARACTERS, Anchor
 from federation.trust.foreign import MAX_ANCHOR_OCTETS, ListPolicy
 
-_EXAMPLE = {
+_EXAMPLE: JsonDict = {
     "name": "surf",
     "certificates": "-----BEGIN CERTIFICATE-----\nMIH…\n-----END CERTIFICATE-----\n",
     "libraries": ["boekenburg"],

@@ -27,8 +27,29 @@ class AuthorityRow(Base):
     @property
     def key_context(self) -> str:
         """The context in which the key is sealed."""
-        generation = f"/{self.generation}" if self.generation > 1 else ""  # the first ones were sealed without
-        return f"authority/{self.purpose}/{self.level}{generation}/key"
+        return _authority_key_context(self.purpose, self.level, self.generation)
+
+
+class AuthorityRequestRow(Base):
+    """A request for an issuing authority, until a root that is kept elsewhere has signed it."""
+
+    __tablename__ = "authority_requests"
+
+    purpose: Mapped[str] = mapped_column(String(8), primary_key=True)
+    generation: Mapped[int]  # that the authority will have; that of the one that issues now: another term for it
+    request_pem: Mapped[str] = mapped_column(Text)
+    sealed_key: Mapped[bytes | None] = mapped_column(LargeBinary)  # None: the key that the authority has already
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def key_context(self) -> str:
+        """The context in which the key is sealed: the one that it will have as the authority's."""
+        return _authority_key_context(self.purpose, "issuing", self.generation)
+
+
+def _authority_key_context(purpose: str, level: str, generation: int) -> str:
+    suffix = f"/{generation}" if generation > 1 else ""  # the first ones were sealed without
+    return f"authority/{purpose}/{level}{suffix}/key"
 
 
 class CertificateRow(Base):

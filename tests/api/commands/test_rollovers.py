@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.biebroam import DataDirectory
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]  # some ten processes, each of which loads the API
 
 FILE = """
 [federation]
