@@ -96,6 +96,7 @@ class Realm:
 class ForeignAnchor:
     """A root of another authority: whom a chain that ends in it may speak for, and how long it may be believed."""
 
+    certificate_pem: bytes  # the root
     libraries: frozenset[str]  # ids; a peer of another library is not identified by a chain below this root
     requires_list: bool = False  # without a list in force no certificate below it is believed
     listed_issuers: frozenset[bytes] = frozenset()  # DER of the names of the authorities of whom a list is held
@@ -118,11 +119,11 @@ class PeerTrust:
 
     certificate_chain_pem: bytes  # end entity first, without the root
     private_key_pem: bytes = field(repr=False)
-    anchors_pem: bytes  # the roots in which a peer's chain has to end: ours (two during a roll-over), then others'
+    anchors_pem: bytes  # the federation's own roots, in one of which a peer's chain has to end; two in a roll-over
     revoked_serials: frozenset[str] = frozenset()  # of our own authority, lower-case hexadecimal
     revocation_lists_pem: bytes = b""  # of other authorities, whose certificates are trusted too
-    # By SHA-256 of the root's DER, lower-case hexadecimal. A root of `anchors_pem` that is not here is our own: who got
-    # a certificate below it was judged when it was issued.
+    # By SHA-256 of the root's DER, lower-case hexadecimal. They are not in `anchors_pem`: only who asks `admits` of
+    # each chain may let it end in one of them. Who got a certificate below our own was judged when it was issued.
     foreign_anchors: Mapping[str, ForeignAnchor] = field(default_factory=dict[str, ForeignAnchor])
 
     def admits(self, anchor: str, library: str, issuers: Collection[bytes], now: float) -> bool:

@@ -162,11 +162,11 @@ def load_peer_trust(session: Session, sealer: Sealer) -> PeerTrust:
             CertificateRow.purpose == Purpose.PEERS, CertificateRow.revoked_at.is_not(None)
         )
     )
-    roots, lists, foreign = load_foreign(session)
+    lists, foreign = load_foreign(session)
     return PeerTrust(
         certificate_chain_pem=chain,
         private_key_pem=key,
-        anchors_pem=load_anchors(session, Purpose.PEERS).encode() + roots,
+        anchors_pem=load_anchors(session, Purpose.PEERS).encode(),
         revoked_serials=frozenset(revoked),
         revocation_lists_pem=lists,
         foreign_anchors=foreign,

@@ -139,13 +139,12 @@ def remove_anchor(change: Change, actor: Actor, name: str) -> None:
     change.session.flush()
 
 
-def load_foreign(session: Session) -> tuple[bytes, bytes, dict[str, ForeignAnchor]]:
-    """For the proxies: the roots and the newest lists as PEM, and by fingerprint what each root may.
+def load_foreign(session: Session) -> tuple[bytes, dict[str, ForeignAnchor]]:
+    """For the proxies: the newest lists as PEM, and by fingerprint the roots with what each may.
 
     A list that is out of date goes on being held: what it revoked stays revoked. A root without an active library is
     left out, and so trusted for nobody.
     """
-    roots: list[str] = []
     lists: list[str] = []
     anchors: dict[str, ForeignAnchor] = {}
     active = set(session.scalars(select(LibraryRow.id).where(LibraryRow.is_active)))
@@ -153,11 +152,11 @@ def load_foreign(session: Session) -> tuple[bytes, bytes, dict[str, ForeignAncho
         libraries = active.intersection(scope.library_id for scope in row.scopes)
         if not libraries:
             continue
-        roots.append(row.certificate_pem)
         held = [each for each in row.lists if each.crl_pem is not None]
         lists.extend(each.crl_pem or "" for each in held)
         ends = [each.next_update.timestamp() if each.next_update else 0.0 for each in row.lists]
         anchors[row.fingerprint] = ForeignAnchor(
+            certificate_pem=row.certificate_pem.encode(),
             libraries=frozenset(libraries),
             requires_list=row.policy == ListPolicy.HARD,
             listed_issuers=frozenset(
@@ -165,7 +164,7 @@ def load_foreign(session: Session) -> tuple[bytes, bytes, dict[str, ForeignAncho
             ),
             listed_until=min(ends, default=0.0),
         )
-    return "".join(roots).encode(), "".join(lists).encode(), anchors
+    return "".join(lists).encode(), anchors
 
 
 def read_root(row: ForeignAnchorRow) -> ForeignRoot:

@@ -9,10 +9,10 @@ A proxy worker reports, under `counters()["peers"]`, for each peer by its key "l
     serial       its serial number, hexadecimal
     not_after    its end, seconds since the epoch
     own_anchor   SHA-256 of the root above *our* certificate, which the peer accepted by finishing the handshake
-    seen_at      when, seconds since the epoch
+    seen_at      when the connection last stood, seconds since the epoch
 
-Reports end with the process and are this node's; rows stay, and nodes that share a database share them. A row is the
-last handshake of a peer, not what it does now.
+Reports end with the process and are this node's; rows stay, and nodes that share a database share them. A row tells of
+the last connection of a peer, which may have ended.
 """
 
 import math

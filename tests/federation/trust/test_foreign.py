@@ -152,7 +152,7 @@ class TestList:
 class TestScope:
     def test_anchor_speaks_for_its_libraries_alone(self) -> None:
         """A chain below another authority's root never stands for a peer of a library that it was not taken for."""
-        trust = PeerTrust(b"", b"", b"", foreign_anchors={"aa": ForeignAnchor(frozenset({"boekenburg"}))})
+        trust = PeerTrust(b"", b"", b"", foreign_anchors={"aa": ForeignAnchor(b"", frozenset({"boekenburg"}))})
         assert trust.admits("aa", "boekenburg", [b"x"], 0.0)
         assert not trust.admits("aa", "leesstad", [b"x"], 0.0)
         assert trust.admits("bb", "leesstad", [b"x"], 0.0)  # our own root
@@ -166,6 +166,6 @@ class TestScope:
     ) -> None:
         """Once a list is out of date, or an issuer of the chain has none, nothing below the root is believed."""
         anchor = ForeignAnchor(
-            frozenset({"boekenburg"}), requires_list=True, listed_issuers=frozenset({b"root"}), listed_until=100.0
+            b"", frozenset({"boekenburg"}), requires_list=True, listed_issuers=frozenset({b"root"}), listed_until=100.0
         )
         assert anchor.admits("boekenburg", issuers, now) is is_admitted
