@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from federation.errors import Blocked, Conflict, Forbidden, InvalidInput, NotFound, TrustError
 from federation.services.authorities import (
@@ -223,7 +224,7 @@ class TestRefusals:
             ({"BasicConstraints": x509.BasicConstraints(ca=False, path_length=None)}, "no authority"),
             ({"SubjectKeyIdentifier": None}, "subjectKeyIdentifier"),
             ({"KeyUsage": None}, "keyCertSign"),
-            ({"ExtendedKeyUsage": x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])}, "clients or servers"),
+            ({"ExtendedKeyUsage": x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])}, "clients or servers"),
             ({"CertificatePolicies": None}, "anyPolicy"),
             ({"NameConstraints": permitted(x509.DNSName("biebroam.example"))}, "leave out boekenburg.test"),
             ({"NameConstraints": permitted(x509.RFC822Name("biebroam.example"))}, "DNS names only"),
