@@ -147,26 +147,10 @@ class Node:
         from dataclasses import asdict
 
         from config.diagnosis import diagnose
+        from federation.services.doctor import build_probes
 
         settings = load_settings(data)
-
-        def look_at_database() -> str:
-            if not open_registry(settings).store.is_migrated():
-                raise ValueError("its schema is not this version's")
-            return "its schema is this version's"
-
-        def look_at_snapshot() -> str:
-            from federation.services.feed import compile_for_proxy
-
-            registry = open_registry(settings)
-            with registry.read() as session:
-                snapshot = compile_for_proxy(session, registry.sealer, settings.hosted_addresses)
-            return f"revision {snapshot.revision}, {len(snapshot.realms)} realms, {len(snapshot.clients)} clients"
-
-        probes = {
-            "database": (look_at_database, "start `biebroam serve` once, or correct database_url"),
-            "snapshot": (look_at_snapshot, "correct what is named; proxies keep the last good one meanwhile"),
-        }
+        probes = build_probes(lambda: open_registry(settings), settings.hosted_addresses)
         return [asdict(finding) for finding in diagnose(settings, os.environ, probes)]
 
 

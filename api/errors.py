@@ -31,6 +31,7 @@ from api.problems import (
 )
 from api.routes.catalogue import find_methods
 from federation.errors import (
+    Blocked,
     Conflict,
     FederationError,
     Forbidden,
@@ -131,7 +132,7 @@ def _detail_of(error: Exception) -> str:
 def _field_problems(error: Exception) -> list[FieldProblem]:
     if isinstance(error, InvalidDocument):
         return [_place(item) for item in error.problems]
-    if isinstance(error, SnapshotRejected):
+    if isinstance(error, (SnapshotRejected, Blocked)):
         return [FieldProblem(detail=reason) for reason in error.reasons]
     return [_place(error)] if isinstance(error, InvalidInput) else []
 

@@ -166,7 +166,9 @@ def _add_headers(path: str, operation: Json) -> None:
         }
     if "201" in responses:
         location = {"Location": {"description": "Where the new thing is", "schema": {"type": "string"}}}
-        responses["201"]["headers"] = location if "certificates" in path else location | _ETAG
+        responses["201"]["headers"] = (
+            location if "certificates" in path or path.startswith("/v1/trust/") else location | _ETAG
+        )
 
 
 def _possible(path: str, method: str, operation: Json) -> Iterator[Kind]:
@@ -174,6 +176,8 @@ def _possible(path: str, method: str, operation: Json) -> Iterator[Kind]:
     yield UNAVAILABLE
     if path not in PUBLIC_PATHS:
         yield from (UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, TOO_MANY)
+    elif any(parameter["name"] == "generation" for parameter in operation.get("parameters", [])):
+        yield NOT_FOUND
     if path in SELF_PROVING_PATHS:
         yield UNAUTHENTICATED
     if operation.get("parameters") or "requestBody" in operation:

@@ -20,6 +20,14 @@ class VersionConflict(Conflict):
     """The thing has changed since the version that the change was made for."""
 
 
+class Blocked(Conflict):
+    """A step that would break somebody; `reasons` name who, one each."""
+
+    def __init__(self, message: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+
+
 class Forbidden(FederationError):  # noqa: N818
     """The one who asks may see the thing and not do this with it."""
 

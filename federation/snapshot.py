@@ -4,7 +4,7 @@ A snapshot is compiled from the registry (`federation.store.compile`), validated
 servers. Exchanges in flight keep the snapshot that they began with. Nothing here changes after it is made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -99,14 +99,46 @@ class Realm:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignAnchor:
+    """A root of another authority: whom a chain that ends in it may speak for, and how long it may be believed."""
+
+    certificate_pem: bytes  # the root
+    libraries: frozenset[str]  # ids; a peer of another library is not identified by a chain below this root
+    requires_list: bool = False  # without a list in force no certificate below it is believed
+    listed_issuers: frozenset[bytes] = frozenset()  # DER of the names of the authorities of whom a list is held
+    listed_until: float = 0.0  # seconds since the epoch: the first nextUpdate of those lists
+
+    def admits(self, library: str, issuers: Collection[bytes], now: float) -> bool:
+        """Whether a verified chain below this root may stand for a peer of *library* at *now*, in seconds of the epoch.
+
+        *issuers* are the DER names of the issuers of every certificate of the chain but the root: with `requires_list`
+        each of them needs a list. Whether a serial number is on a list is asked elsewhere.
+        """
+        if library not in self.libraries:
+            return False
+        return not self.requires_list or (now < self.listed_until and self.listed_issuers.issuperset(issuers))
+
+
+@dataclass(frozen=True, slots=True)
 class PeerTrust:
     """What this end shows to its RADIUS/TLS peers, and whom of them it believes."""
 
     certificate_chain_pem: bytes  # end entity first, without the root
     private_key_pem: bytes = field(repr=False)
-    anchors_pem: bytes  # the roots under which a peer's chain has to end; two of them during a roll-over
+    anchors_pem: bytes  # the federation's own roots, in one of which a peer's chain has to end; two in a roll-over
     revoked_serials: frozenset[str] = frozenset()  # of our own authority, lower-case hexadecimal
     revocation_lists_pem: bytes = b""  # of other authorities, whose certificates are trusted too
+    # By SHA-256 of the root's DER, lower-case hexadecimal. They are not in `anchors_pem`: only who asks `admits` of
+    # each chain may let it end in one of them. Who got a certificate below our own was judged when it was issued.
+    foreign_anchors: Mapping[str, ForeignAnchor] = field(default_factory=dict[str, ForeignAnchor])
+
+    def admits(self, anchor: str, library: str, issuers: Collection[bytes], now: float) -> bool:
+        """Whether a verified chain that ends in the root *anchor* may stand for a peer of *library* at *now*.
+
+        To be asked for each peer in its handshake, and again when this value is replaced or `listed_until` passes.
+        """
+        foreign = self.foreign_anchors.get(anchor)
+        return foreign is None or foreign.admits(library, issuers, now)
 
 
 @dataclass(frozen=True, slots=True)

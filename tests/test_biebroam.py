@@ -91,7 +91,8 @@ class TestCommands:
         """Every finding about the data directory passes."""
         data.initialise()
         findings = {each["check"]: each for each in json.loads(data.run("doctor", "--json", check=False).stdout)}
-        for check in ("data directory", "permissions of node.key", "database", "snapshot", "environment"):
+        checks = ("data directory", "permissions of node.key", "database", "snapshot", "environment")
+        for check in (*checks, "certificates", "other authorities"):
             assert findings[check]["passes"], findings[check]
 
     def test_doctor_names_what_is_wrong(self, data: DataDirectory) -> None:

@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from api.commands.authorities import register_authorities
 from api.commands.client import Place, fail, open_api, quoted
+from api.commands.foreign_anchors import register_foreign_anchors
 from api.commands.invitations import register_invitations
 from api.commands.output import print_json, print_rows, print_thing
+from api.commands.rollovers import register_rollovers
 
 COLUMNS = ("serial", "names", "library", "state", "not_after", "days_left")
 
@@ -22,7 +25,8 @@ def register_certificates(  # noqa: C901 - some commands, each a few lines
     """The commands on certificates."""
     commands = typer.Typer(help="Certificates of the federation's peers.", no_args_is_help=True)
     app.add_typer(commands, name="cert")
-    register_invitations(commands, place_of)
+    for register in (register_invitations, register_rollovers, register_authorities, register_foreign_anchors):
+        register(commands, place_of)
 
     @commands.command("issue")
     def issue(

@@ -55,9 +55,9 @@ def _answer(registry: Registry, request: Request, pem: bytes, password: str | No
     try:
         with registry.change(stranger_of(request), "EST") as change:
             if is_first:
-                made = enrolment.enrol(change, password or "", pem)
+                made = enrolment.enrol(change, password or "", pem, delivers_anchors=False)
             else:
-                made = enrolment.reenrol(change, password, pem)
+                made = enrolment.reenrol(change, password, pem, delivers_anchors=False)
     except Unauthenticated as error:
         return Response(str(error), HTTPStatus.UNAUTHORIZED, _CHALLENGE, media_type="text/plain")
     except RequestRefused as error:  # RFC 7030 §4.2.3: 4xx, with a text for a person

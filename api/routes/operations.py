@@ -12,9 +12,10 @@ from api.schemas.operations import Check, Liveness, Readiness, SnapshotView, Wor
 from api.security import AnyActor, find_overseer
 from federation.model import Role
 from federation.services.expiry import list_lives
+from federation.services.foreign_anchors import list_anchors
 from federation.services.registry import Registry
 from federation.services.revision import show_revision
-from federation.statistics.metrics import render_certificate_days, render_metrics
+from federation.statistics.metrics import render_days_left, render_metrics
 
 router = APIRouter(tags=["operation"])
 
@@ -65,13 +66,21 @@ def _render_certificates(registry: Registry, now: datetime) -> str:
     try:
         with registry.read() as session:
             lives = list_lives(session, now)
+            anchors = list_anchors(session, now)
     except Exception as error:  # noqa: BLE001 - the workers' counters are wanted most of all while the database is away
         _log.warning("certificates_not_counted", extra={"error": type(error).__name__})
         return ""
-    return render_certificate_days(
+    lists = (
+        ({"anchor": anchor.name, "url": each.url}, (each.next_update - now).total_seconds() / 86_400)
+        for anchor in anchors
+        for each in anchor.lists
+        if each.next_update is not None
+    )
+    certificates = (
         ({"serial": life.serial, "kind": life.kind, "name": life.name, "library": life.library or ""}, life.days_left)
         for life in lives
     )
+    return render_days_left("certificate", certificates) + render_days_left("foreign_list", lists)
 
 
 @router.get("/v1/snapshot")

@@ -24,11 +24,17 @@ class CrlForm(StrEnum):
     """How a revocation list is written."""
 
     DER = "der"  # the issuing authority's, as a distribution point has it (RFC 5280 §4.2.1.13)
-    PEM = "pem"  # the issuing authority's and the root's, as servers read them from a file
+    PEM = "pem"  # the issuing authority's and the root's, of both generations, as servers read them from a file
 
 
 Form = Annotated[
     CrlForm, Query(description="der: the issuing authority's list; pem: that and the root's, for a server's file")
+]
+
+
+Generation = Annotated[
+    int | None,
+    Query(ge=1, le=2**31 - 1, description="Of the issuing authority, for der; default: the one that issues now"),
 ]
 
 
@@ -46,26 +52,26 @@ class CrlResponse(Response):
 
 @router.get("/peers.pem", response_class=PemResponse)
 def show_peer_anchors(registry: Source) -> Response:
-    """Fetch the root that peers of this federation trust for RADIUS/TLS."""
+    """Fetch the root that peers of this federation trust for RADIUS/TLS; both of them during a roll-over."""
     return _anchors(registry, Purpose.PEERS)
 
 
 @router.get("/eap.pem", response_class=PemResponse)
 def show_eap_anchors(registry: Source) -> Response:
-    """Fetch the root that patrons' devices trust for the Wi-Fi of hosted libraries."""
+    """Fetch the root that patrons' devices trust for the Wi-Fi of hosted libraries; both of them during a roll-over."""
     return _anchors(registry, Purpose.EAP)
 
 
 @router.get("/peers.crl", response_class=CrlResponse, responses=_CRL_RESPONSES)
-def show_peer_revocations(registry: Source, form: Form = CrlForm.DER) -> Response:
+def show_peer_revocations(registry: Source, form: Form = CrlForm.DER, generation: Generation = None) -> Response:
     """Fetch the revocation list of the peers' authority."""
-    return _revocations(registry, Purpose.PEERS, form)
+    return _revocations(registry, Purpose.PEERS, form, generation)
 
 
 @router.get("/eap.crl", response_class=CrlResponse, responses=_CRL_RESPONSES)
-def show_eap_revocations(registry: Source, form: Form = CrlForm.DER) -> Response:
+def show_eap_revocations(registry: Source, form: Form = CrlForm.DER, generation: Generation = None) -> Response:
     """Fetch the revocation list of the EAP authority."""
-    return _revocations(registry, Purpose.EAP, form)
+    return _revocations(registry, Purpose.EAP, form, generation)
 
 
 def _anchors(registry: Source, purpose: Purpose) -> Response:
@@ -73,9 +79,9 @@ def _anchors(registry: Source, purpose: Purpose) -> Response:
         return PemResponse(authorities.load_anchors(session, purpose), headers=_CACHE)
 
 
-def _revocations(registry: Source, purpose: Purpose, form: CrlForm) -> Response:
+def _revocations(registry: Source, purpose: Purpose, form: CrlForm, generation: int | None) -> Response:
     with registry.read() as session:
         if form is CrlForm.PEM:
             text = authorities.load_crl_pem(session, purpose)
             return Response(text, media_type=PEM_FILE_MEDIA_TYPE, headers=_CACHE)
-        return CrlResponse(authorities.load_crl_der(session, purpose), headers=_CACHE)
+        return CrlResponse(authorities.load_crl_der(session, purpose, generation), headers=_CACHE)

@@ -3,6 +3,9 @@
 `create_authorities` makes what is missing and is safe to call again; `renew_when_due` is called every hour, and
 `renew_due` with each change of the server's name. Neither waits for a person: a certificate that runs out in the night
 locks every patron out in the morning.
+
+While a root is rolled over (`federation.services.rollovers`) there are two generations of an authority. Both are
+trusted, both publish revocation lists; the one whose standing is `current` issues.
 """
 
 from collections.abc import Iterable
@@ -15,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from federation.errors import NotFound, TrustError
 from federation.model import Actor, Role
+from federation.services.foreign_anchors import load_foreign
 from federation.services.registry import Change, Registry
 from federation.snapshot import EapServerCredentials, PeerTrust
 from federation.store.tables.registry import FederationRow
@@ -31,6 +35,7 @@ from federation.trust.authority import (
 )
 from federation.trust.keystore import Sealer
 from federation.trust.profiles import CRL_REFRESH, Profile, Purpose
+from federation.trust.rollover import TRUSTED, Standing
 from federation.trust.rows import format_serial, open_authority
 
 SYSTEM = Actor("biebroam", Role.OPERATOR)  # who acts when nobody has asked
@@ -45,18 +50,25 @@ _OWN = {  # certificates whose keys are here, with the authority that signs each
 
 def create_authorities(change: Change) -> None:
     """Both authorities exist, with their first revocation lists; hosted home server and proxy have certificates."""
-    name = _federation(change.session).name
+    find_federation(change.session)
     for purpose in Purpose:
-        if change.session.get(AuthorityRow, (purpose, ROOT)) is None:
-            root = create_root(purpose, name, change.now)
-            issuing = create_issuing(root, purpose, name, change.now)
-            for level, keyed in ((ROOT, root), (ISSUING, issuing)):
-                row = AuthorityRow(purpose=purpose, level=level, crl_number=0)
-                _keep_authority(change, row, keyed)
-                _publish(change, row, keyed)
-                change.session.add(row)
-            change.record("authority.create", f"authority/{purpose}")
+        if not list_authorities(change.session, purpose):
+            create_generation(change, purpose, 1, Standing.CURRENT)
     renew_due(change)
+
+
+def create_generation(change: Change, purpose: Purpose, generation: int, standing: Standing) -> None:
+    """A new root and an issuing authority below it, with keys of their own and their first revocation lists."""
+    name = find_federation(change.session).name
+    root = create_root(purpose, name, change.now, generation)
+    issuing = create_issuing(root, purpose, name, change.now, generation=generation)
+    for level, keyed in ((ROOT, root), (ISSUING, issuing)):
+        row = AuthorityRow(purpose=purpose, level=level, generation=generation, standing=standing, crl_number=0)
+        keep_authority(change, row, keyed)
+        publish_list(change, row, keyed)
+        change.session.add(row)
+    change.session.flush()
+    change.record("authority.create", f"authority/{purpose}", after={"generation": generation})
 
 
 def renew_due(change: Change) -> list[str]:
@@ -67,23 +79,19 @@ def renew_due(change: Change) -> list[str]:
     lists after a day.
     """
     done: list[str] = []
-    name = _federation(change.session).name
-    for purpose in Purpose:
-        root_row, issuing_row = (
-            load_authority(change.session, purpose, ROOT),
-            load_authority(change.session, purpose, ISSUING),
-        )
-        if is_due(_certificate(issuing_row), change.now):
+    name = find_federation(change.session).name
+    for row in list_authorities(change.session):
+        if _is_issuing_due(change.session, row, change.now):
+            root_row = load_authority(change.session, Purpose(row.purpose), ROOT, row.generation)
             root = open_authority(root_row, change.sealer)
-            earlier = open_authority(issuing_row, change.sealer)
-            renewed = create_issuing(root, purpose, name, change.now, earlier)
-            _keep_authority(change, issuing_row, renewed)
-            change.record("authority.renew", f"authority/{purpose}/{ISSUING}")
-            done.append(f"issuing authority of {purpose}")
-        for row in (root_row, issuing_row):
-            if not change.now - CRL_REFRESH < row.crl_issued_at <= change.now:
-                _publish(change, row, open_authority(row, change.sealer))
-                done.append(f"revocation list of {purpose} {row.level}")
+            renewed = create_issuing(root, Purpose(row.purpose), name, change.now, open_authority(row, change.sealer))
+            keep_authority(change, row, renewed)
+            change.record("authority.renew", f"authority/{row.purpose}/{ISSUING}")
+            done.append(f"issuing authority of {row.purpose}")
+    for row in list_authorities(change.session):
+        if _is_list_due(row, change.now):
+            publish_list(change, row, open_authority(row, change.sealer))
+            done.append(f"revocation list of {row.purpose} {row.level}")
     for profile, (title, _, _) in _OWN.items():
         if _own_certificate_is_due(change.session, profile, change.now):
             renew_own_certificate(change, profile)
@@ -93,10 +101,9 @@ def renew_due(change: Change) -> list[str]:
 
 def is_renewal_due(session: Session, now: datetime) -> bool:
     """Whether `renew_due` would do anything; reads only, so that asking costs no write."""
-    rows = session.scalars(select(AuthorityRow)).all()
+    rows = list_authorities(session)
     return bool(rows) and (
-        any(is_due(_certificate(row), now) for row in rows if row.level == ISSUING)
-        or any(not now - CRL_REFRESH < row.crl_issued_at <= now for row in rows)
+        any(_is_issuing_due(session, row, now) or _is_list_due(row, now) for row in rows)
         or any(_own_certificate_is_due(session, profile, now) for profile in _OWN)
     )
 
@@ -119,13 +126,14 @@ def renew_own_certificate(change: Change, profile: Profile) -> str:
     Earlier ones stay valid: processes that have not heard of the change yet go on with theirs. Returns the serial
     number.
     """
-    federation = _federation(change.session)
+    federation = find_federation(change.session)
     _, purpose, issue = _OWN[profile]
-    issuing = open_authority(load_authority(change.session, purpose, ISSUING), change.sealer)
+    authority = load_authority(change.session, purpose, ISSUING)
+    issuing = open_authority(authority, change.sealer)
     keyed = issue(issuing, federation.eap_server_name, federation.name, change.now)
     for earlier in change.session.scalars(_own_certificates(profile)):
         earlier.superseded_at = change.now
-    row = build_row(keyed.certificate, purpose, profile, names=(federation.eap_server_name,), now=change.now)
+    row = build_row(keyed.certificate, authority, profile, names=(federation.eap_server_name,), now=change.now)
     row.sealed_key = change.sealer.seal(keyed.key_pem, row.key_context)
     change.session.add(row)
     change.session.flush()
@@ -154,7 +162,15 @@ def load_peer_trust(session: Session, sealer: Sealer) -> PeerTrust:
             CertificateRow.purpose == Purpose.PEERS, CertificateRow.revoked_at.is_not(None)
         )
     )
-    return PeerTrust(chain, key, load_anchors(session, Purpose.PEERS).encode(), frozenset(revoked))
+    lists, foreign = load_foreign(session)
+    return PeerTrust(
+        certificate_chain_pem=chain,
+        private_key_pem=key,
+        anchors_pem=load_anchors(session, Purpose.PEERS).encode(),
+        revoked_serials=frozenset(revoked),
+        revocation_lists_pem=lists,
+        foreign_anchors=foreign,
+    )
 
 
 def _own_credentials(session: Session, sealer: Sealer, profile: Profile) -> tuple[bytes, bytes]:
@@ -162,47 +178,81 @@ def _own_credentials(session: Session, sealer: Sealer, profile: Profile) -> tupl
     if row is None or row.sealed_key is None:
         owner = "hosted home server" if profile is Profile.EAP_SERVER else "proxy"
         raise TrustError(f"the {owner} has no certificate yet")
-    issuing = load_authority(session, Purpose(row.purpose), ISSUING)
+    issuing = load_authority(session, Purpose(row.purpose), ISSUING, row.generation)
     return (row.certificate_pem + issuing.certificate_pem).encode(), sealer.open(row.sealed_key, row.key_context)
 
 
 def load_anchors(session: Session, purpose: Purpose) -> str:
-    """The anchor to be trusted for *purpose*, as PEM: the root alone."""
-    return load_authority(session, purpose, ROOT).certificate_pem
-
-
-def load_crl_pem(session: Session, purpose: Purpose) -> str:
-    """The newest revocation lists of *purpose* as PEM, the issuing authority's first, then the root's."""
-    return "".join(load_authority(session, purpose, level).crl_pem for level in (ISSUING, ROOT))
-
-
-def load_crl_der(session: Session, purpose: Purpose) -> bytes:
-    """The newest revocation list of the issuing authority as DER, as RFC 2585 §3 serves it."""
-    pem = load_authority(session, purpose, ISSUING).crl_pem.encode()
-    return x509.load_pem_x509_crl(pem).public_bytes(serialization.Encoding.DER)
-
-
-def publish_crl(change: Change, purpose: Purpose) -> None:
-    """The issuing authority of *purpose* has a new revocation list, which names all that is revoked now."""
-    row = load_authority(change.session, purpose, ISSUING)
-    _publish(change, row, open_authority(row, change.sealer))
-
-
-def load_authority(session: Session, purpose: Purpose, level: str) -> AuthorityRow:
-    """The row of one authority.
+    """The anchors to be trusted for *purpose*, as PEM: the root that issues, and the other one during a roll-over.
 
     Raises:
         TrustError: the authorities have not been made.
     """
-    row = session.get(AuthorityRow, (purpose, level))
+    return "".join(row.certificate_pem for row in load_trusted(session, purpose) if row.level == ROOT)
+
+
+def load_crl_pem(session: Session, purpose: Purpose) -> str:
+    """The newest revocation lists of *purpose* as PEM: the issuing authority's, then the root's.
+
+    During a roll-over those of the other generation follow.
+
+    Raises:
+        TrustError: the authorities have not been made.
+    """
+    return "".join(row.crl_pem for row in load_trusted(session, purpose))
+
+
+def load_crl_der(session: Session, purpose: Purpose, generation: int | None = None) -> bytes:
+    """The newest revocation list of an issuing authority as DER, as RFC 2585 §3 serves it: one list, of one issuer.
+
+    Without *generation* it is that of the authority that issues now. A distribution point names the generation, so that
+    it goes on leading to the list of its certificate's issuer when another one issues.
+
+    Raises:
+        NotFound: there is no such generation, or it is not told of.
+    """
+    rows = [row for row in load_trusted(session, purpose) if row.level == ISSUING]
+    row = next((row for row in rows if generation in (None, row.generation)), None)
+    if row is None:
+        raise NotFound(f"{purpose} has no generation {generation} that is trusted")
+    return x509.load_pem_x509_crl(row.crl_pem.encode()).public_bytes(serialization.Encoding.DER)
+
+
+def publish_crl(change: Change, purpose: Purpose) -> None:
+    """The issuing authorities of *purpose* have new revocation lists, which name all that is revoked now."""
+    for row in list_authorities(change.session, purpose):
+        if row.level == ISSUING and row.sealed_key is not None:
+            publish_list(change, row, open_authority(row, change.sealer))
+
+
+def load_authority(session: Session, purpose: Purpose, level: str, generation: int | None = None) -> AuthorityRow:
+    """The row of one authority: of the generation that issues now, unless another is named.
+
+    Raises:
+        TrustError: the authorities have not been made.
+    """
+    query = select(AuthorityRow).where(AuthorityRow.purpose == purpose, AuthorityRow.level == level)
+    query = query.where(
+        AuthorityRow.standing == Standing.CURRENT if generation is None else AuthorityRow.generation == generation
+    )
+    row = session.scalars(query).one_or_none()
     if row is None:
         raise TrustError(f"there is no {level} authority of {purpose}: run init")
     return row
 
 
+def list_authorities(session: Session, purpose: Purpose | None = None) -> list[AuthorityRow]:
+    """The authorities that are not retired, of one purpose or of all: each root, then the issuing one below it."""
+    query = select(AuthorityRow).where(AuthorityRow.standing != Standing.RETIRED)
+    if purpose is not None:
+        query = query.where(AuthorityRow.purpose == purpose)
+    order = AuthorityRow.purpose.desc(), AuthorityRow.generation, AuthorityRow.level.desc()
+    return list(session.scalars(query.order_by(*order)))
+
+
 def build_row(
     certificate: x509.Certificate,
-    purpose: Purpose,
+    issuing: AuthorityRow,
     profile: Profile,
     *,
     names: Iterable[str],
@@ -210,11 +260,12 @@ def build_row(
     now: datetime,
     library: str | None = None,
 ) -> CertificateRow:
-    """A row for a certificate that has just been signed."""
+    """A row for a certificate that *issuing* has just signed."""
     return CertificateRow(
         serial=format_serial(certificate.serial_number),
-        purpose=purpose,
+        purpose=issuing.purpose,
         profile=profile,
+        generation=issuing.generation,
         library_id=library,
         names=list(names),
         nai_realms=list(nai_realms),
@@ -225,25 +276,55 @@ def build_row(
     )
 
 
-def _keep_authority(change: Change, row: AuthorityRow, keyed: KeyedCertificate) -> None:
+def keep_authority(change: Change, row: AuthorityRow, keyed: KeyedCertificate) -> None:
+    """The row holds the certificate, and the key sealed."""
     row.certificate_pem = _pem(keyed.certificate)
     row.sealed_key = change.sealer.seal(keyed.key_pem, row.key_context)
 
 
-def _publish(change: Change, row: AuthorityRow, keyed: KeyedCertificate) -> None:
-    """Only issuing authorities have revoked anything: a root revokes nothing but an issuing authority, by hand."""
-    revoked = _revoked(change.session, row.purpose, change.now) if row.level == ISSUING else []
+def publish_list(change: Change, row: AuthorityRow, keyed: KeyedCertificate) -> None:
+    """The authority has a new revocation list.
+
+    Only issuing authorities have revoked anything: a root revokes nothing but an issuing authority, by hand.
+    """
+    revoked = _revoked(change.session, row, change.now) if row.level == ISSUING else []
     row.crl_number += 1
     row.crl_issued_at = change.now
     row.crl_pem = build_crl(keyed, revoked, row.crl_number, change.now).public_bytes(_PEM).decode()
 
 
-def _revoked(session: Session, purpose: str, now: datetime) -> list[Revoked]:
+def load_trusted(session: Session, purpose: Purpose) -> list[AuthorityRow]:
+    """The trusted authorities, those that issue first; of each generation the issuing one, then the root.
+
+    Raises:
+        TrustError: the authorities have not been made.
+    """
+    rows = [row for row in list_authorities(session, purpose) if row.standing in TRUSTED]
+    if not rows:
+        raise TrustError(f"there is no root authority of {purpose}: run init")
+    return sorted(rows, key=lambda row: (row.standing != Standing.CURRENT, row.generation, row.level))
+
+
+def _is_issuing_due(session: Session, row: AuthorityRow, now: datetime) -> bool:
+    """Whether an issuing authority is to be renewed here: its root's key has to be here too."""
+    return (
+        row.level == ISSUING
+        and is_due(_certificate(row), now)
+        and load_authority(session, Purpose(row.purpose), ROOT, row.generation).sealed_key is not None
+    )
+
+
+def _is_list_due(row: AuthorityRow, now: datetime) -> bool:
+    return row.sealed_key is not None and not now - CRL_REFRESH < row.crl_issued_at <= now
+
+
+def _revoked(session: Session, issuing: AuthorityRow, now: datetime) -> list[Revoked]:
     """What a list has to name: revoked and not run out, for what has run out is refused for that (RFC 5280 §3.3)."""
     rows = session.scalars(
         select(CertificateRow)
         .where(
-            CertificateRow.purpose == purpose,
+            CertificateRow.purpose == issuing.purpose,
+            CertificateRow.generation == issuing.generation,
             CertificateRow.revoked_at.is_not(None),
             CertificateRow.not_after > now - CRL_REFRESH,  # once on a list after its end, as RFC 5280 asks
         )
@@ -273,12 +354,18 @@ def _own_certificate_is_due(session: Session, profile: Profile, now: datetime) -
     row = session.scalars(_own_certificates(profile)).first()
     return (
         row is None
-        or row.names != [_federation(session).eap_server_name]
+        or row.names != [find_federation(session).eap_server_name]
+        or row.generation != load_authority(session, Purpose(row.purpose), ISSUING).generation
         or is_due(x509.load_pem_x509_certificate(row.certificate_pem.encode()), now)
     )
 
 
-def _federation(session: Session) -> FederationRow:
+def find_federation(session: Session) -> FederationRow:
+    """The federation's settings.
+
+    Raises:
+        NotFound: there are none yet.
+    """
     row = session.scalars(select(FederationRow)).first()
     if row is None:
         raise NotFound("the federation has no settings yet")

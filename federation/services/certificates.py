@@ -249,9 +249,9 @@ def _issue(change: Change, library: LibraryRow, request: PeerRequest, profile: P
     federation = change.session.scalars(select(FederationRow)).one()
     if federation.eap_server_name in request.names:  # though it may stand under a library's realm
         raise RequestRefused(f"{federation.eap_server_name} is the federation's own name")
-    issuing = open_authority(load_authority(change.session, Purpose.PEERS, ISSUING), change.sealer)
+    issuing = load_authority(change.session, Purpose.PEERS, ISSUING)
     certificate = issue_peer(
-        issuing,
+        open_authority(issuing, change.sealer),
         request,
         unit=library.id,
         profile=profile,
@@ -260,7 +260,7 @@ def _issue(change: Change, library: LibraryRow, request: PeerRequest, profile: P
     )
     row = build_row(
         certificate,
-        Purpose.PEERS,
+        issuing,
         profile,
         names=request.names,
         nai_realms=request.nai_realms,
@@ -293,7 +293,7 @@ def _find(session: Session, actor: Actor, serial: str) -> CertificateRow:
 
 def _describe(session: Session, row: CertificateRow, now: datetime) -> Certificate:
     purpose = Purpose(row.purpose)
-    issuing = load_authority(session, purpose, ISSUING)
+    issuing = load_authority(session, purpose, ISSUING, row.generation)
     return Certificate(
         serial=row.serial,
         purpose=purpose,

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from federation.errors import Unauthenticated
 from federation.model import Actor, Role
-from federation.services.authorities import load_anchors
+from federation.services.authorities import ISSUING, ROOT, load_anchors, load_authority, load_trusted
 from federation.services.certificates import Certificate, issue_certificate, show_certificate, supersede_certificate
 from federation.services.configurations import Place
 from federation.services.invitations import take_invitation
@@ -53,8 +53,11 @@ class Enrolment:
     server_name: str  # the federation's proxy: where to connect, and the name to expect there
 
 
-def enrol(change: Change, invitation: str, request_pem: bytes) -> Enrolment:
+def enrol(change: Change, invitation: str, request_pem: bytes, *, delivers_anchors: bool = True) -> Enrolment:
     """A first certificate, for an invitation that is used up by it.
+
+    *delivers_anchors* says whether the answer that goes out has the anchors in it, as those of EST have not: a
+    roll-over of the root asks who was given the new one.
 
     Raises:
         Unauthenticated: the invitation opens nothing.
@@ -66,14 +69,15 @@ def enrol(change: Change, invitation: str, request_pem: bytes) -> Enrolment:
     profile = Profile(row.profile) if row.profile else None
     issued = issue_certificate(change, actor, library.id, request_pem, profile)
     row.serial = issued.serial
-    return _hand_out(change, issued, token=True)
+    return _hand_out(change, issued, token=True, delivers_anchors=delivers_anchors)
 
 
-def reenrol(change: Change, token: str | None, request_pem: bytes) -> Enrolment:
+def reenrol(change: Change, token: str | None, request_pem: bytes, *, delivers_anchors: bool = True) -> Enrolment:
     """Another certificate for the names of one that is in force; that one stays valid to its end, its token is spent.
 
     Without a token the request has to be for the same key. One for a key that got its certificate less than a day ago
-    gets that certificate again, so that a request that is replayed fills no table.
+    gets that certificate again, so that a request that is replayed fills no table; unless another authority issues
+    meanwhile.
 
     Raises:
         Unauthenticated: the token opens nothing, or there is none and no certificate in force has that key and names.
@@ -84,12 +88,15 @@ def reenrol(change: Change, token: str | None, request_pem: bytes) -> Enrolment:
     request = parse_peer_request(request_pem)
     row = _find_by_key(change, request) if token is None else _find_renewable(change, token)
     change.actor = Actor(f"renewal of {row.serial}", Role.LIBRARY, row.library_id, change.actor.source_address)
-    if token is None and change.now - row.issued_at < _REPLAY:
-        return _hand_out(change, show_certificate(change.session, change.actor, row.serial, change.now), token=False)
+    generation = load_authority(change.session, Purpose.PEERS, ISSUING).generation
+    if token is None and row.generation == generation and change.now - row.issued_at < _REPLAY:
+        found = show_certificate(change.session, change.actor, row.serial, change.now)
+        return _hand_out(change, found, token=False, delivers_anchors=delivers_anchors)
     if set(request.names) != set(row.names) or set(request.nai_realms) != set(row.nai_realms):
         wanted = ", ".join((*row.names, *row.nai_realms))
         raise RequestRefused(f"a renewal has the same names as the certificate: {wanted}")
-    return _hand_out(change, supersede_certificate(change, row, request), token=token is not None)
+    made = supersede_certificate(change, row, request)
+    return _hand_out(change, made, token=token is not None, delivers_anchors=delivers_anchors)
 
 
 def load_server_name(session: Session) -> str:
@@ -152,12 +159,15 @@ def _find_by_key(change: Change, request: PeerRequest) -> CertificateRow:
     raise Unauthenticated("no certificate in force has this key and these names: send the renewal token")
 
 
-def _hand_out(change: Change, issued: Certificate, *, token: bool) -> Enrolment:
+def _hand_out(change: Change, issued: Certificate, *, token: bool, delivers_anchors: bool) -> Enrolment:
     """A renewal token goes only to who has shown a secret: a replayed request would turn it into another key."""
+    row = change.session.get(CertificateRow, issued.serial)
+    assert row is not None  # it has just been issued, or found
+    if delivers_anchors:
+        roots = [each for each in load_trusted(change.session, Purpose.PEERS) if each.level == ROOT]
+        row.anchors_generation = max(each.generation for each in roots)
     secret = f"bbn_{issued.serial}_{''.join(secrets.choice(_ALPHABET) for _ in range(43))}" if token else None
     if secret is not None:
-        row = change.session.get(CertificateRow, issued.serial)
-        assert row is not None  # it has just been issued
         row.renewal_sha256 = _digest(secret)
     return Enrolment(
         certificate=issued,

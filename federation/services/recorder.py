@@ -1,7 +1,8 @@
 """The recorder: takes the sign-ins of this node's workers, keeps them for some days, and writes F-Ticks.
 
 Nobody waits for it. What it can not write now, since the database is away, it keeps up to a bound and counts what goes
-beyond. It also renews what is due (`federation.services.renewal`).
+beyond. It also renews what is due (`federation.services.renewal`) and watches whom the proxies see and what other
+authorities have revoked (`federation.services.trust_watch`).
 """
 
 import asyncio
@@ -24,8 +25,10 @@ from federation.services.registry import Registry
 from federation.services.renewal import Renewals
 from federation.services.settings import show_settings
 from federation.services.sign_ins import PURGE_ROWS, load_operator_names, purge_sign_ins, record_sign_ins
+from federation.services.trust_watch import TrustWatch
 from federation.statistics.fticks import TickFormat, Ticks, TickSettings, build_sink
 from federation.statistics.outlet import RECORDER_SOCKET, decode_events
+from federation.statistics.reports import read_reports
 from federation.statistics.stations import DailyKey, StationForm
 from federation.store.announcements import short_path
 from federation.store.compile import read_revision
@@ -73,6 +76,7 @@ class Recorder:
         self._settings = settings or RecorderSettings()
         self._path = run_directory / RECORDER_SOCKET
         self._renewals = Renewals(registry)
+        self._trust_watch = TrustWatch(registry, lambda: read_reports(run_directory))
         self._held: deque[SignIn] = deque()
         self._key = DailyKey()
         self._socket: socket.socket | None = None
@@ -90,6 +94,7 @@ class Recorder:
         """What was recorded, waits, was dropped and purged since the start, and what was renewed."""
         counters: dict[str, object] = {
             **self._renewals.counters(),
+            **self._trust_watch.counters(),
             "sign_ins_recorded": self._recorded,
             "sign_ins_queued": len(self._held),
             "sign_ins_dropped": self._dropped,
@@ -106,10 +111,12 @@ class Recorder:
         asyncio.get_running_loop().add_reader(self._socket, self._receive)
         self._task = asyncio.create_task(self._keep_writing(), name="record sign-ins")
         await self._renewals.start()
+        await self._trust_watch.start()
 
     async def drain(self) -> None:
         """What has arrived is written, if the database takes it, and the socket is gone."""
         await self._renewals.drain()
+        await self._trust_watch.drain()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from federation.model import Actor, Role
 from federation.services.authorities import is_renewal_due, renew_due
-from federation.services.expiry import Warnings, list_lives
+from federation.services.expiry import Warnings, find_upkeep, list_lives
 from federation.services.registry import Registry
 
 LOOK_SECONDS = 3600.0  # what is due is due for months; a service that runs for an hour has looked
@@ -31,6 +31,7 @@ class Renewals:
         self.count = 0
         self._registry = registry
         self._warnings = Warnings()
+        self._told: frozenset[str] = frozenset()
         self._task: asyncio.Task[None] | None = None
 
     def counters(self) -> Mapping[str, object]:
@@ -62,6 +63,11 @@ class Renewals:
     def _warn(self) -> None:
         with self._registry.read() as session:
             lives = list_lives(session, self._registry.now())
+            upkeep = find_upkeep(session, self._registry.now())
+        for text in upkeep:
+            if text not in self._told:
+                _log.warning("authority_needs_its_root", extra={"what": text})
+        self._told = frozenset(upkeep)
         for life in self._warnings.take(lives):
             _log.log(
                 logging.WARNING if life.is_due else logging.INFO,

@@ -71,9 +71,9 @@ def render_metrics(reports: Iterable[WorkerReport], now: datetime) -> str:
     return "".join(f"{line}\n" for name in sorted(families) for line in families[name])
 
 
-def render_certificate_days(days_left: Iterable[tuple[Mapping[str, str], float]]) -> str:
-    """The days that each certificate has left, by its labels."""
-    name = f"{PREFIX}_certificate_days_left"
+def render_days_left(kind: str, days_left: Iterable[tuple[Mapping[str, str], float]]) -> str:
+    """The days that each thing of a kind ("certificate", "foreign_list") has left, by its labels."""
+    name = f"{PREFIX}_{kind}_days_left"
     lines = [f"{name}{{{_render_labels(labels)}}} {days:.10g}\n" for labels, days in days_left]
     return "".join((f"# TYPE {name} gauge\n", *lines)) if lines else ""
 

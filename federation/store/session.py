@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from federation.errors import Conflict
 from federation.store.tables import (
+    foreign,
     patrons,
     registry,
     sign_ins,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10.0  # a writer waits this long for another; changes take a few milliseconds each
 
-TABLES = (registry, patrons, tokens, trust, sign_ins)
+TABLES = (registry, patrons, tokens, trust, foreign, sign_ins)
 
 
 _MIGRATING = Lock()  # Alembic keeps its context in a global: one migration at a time in a process

@@ -10,7 +10,7 @@ certificate that it signed and its revocation list go on being valid.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,7 +31,7 @@ from federation.trust.profiles import (
 )
 
 _TITLES = {Purpose.PEERS: "Peers", Purpose.EAP: "Wi-Fi"}
-_EXTENDED_KEY_USAGE = {
+EXTENDED_KEY_USAGE = {
     Purpose.PEERS: (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH),  # RFC 6614 §2.3: both ends
     Purpose.EAP: (ExtendedKeyUsageOID.SERVER_AUTH,),
 }
@@ -67,11 +67,11 @@ class Revoked:
     reason: x509.ReasonFlags
 
 
-def create_root(purpose: Purpose, federation_name: str, now: datetime) -> KeyedCertificate:
-    """A new root with a new key, which signs itself."""
+def create_root(purpose: Purpose, federation_name: str, now: datetime, generation: int = 1) -> KeyedCertificate:
+    """A new root with a new key, which signs itself; each *generation* has a name of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _authority_name(purpose, "root", federation_name)
-    builder = _authority_builder(name, name, key, path_length=1, start=now, end=now + ROOT_LIFETIME)
+    name = build_authority_name(purpose, "root", federation_name, generation)
+    builder = _authority_builder(name, name, key.public_key(), path_length=1, start=now, end=now + ROOT_LIFETIME)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     return KeyedCertificate(builder.sign(key, hashes.SHA256()), key)
 
@@ -82,19 +82,31 @@ def create_issuing(
     federation_name: str,
     now: datetime,
     earlier: KeyedCertificate | None = None,
+    generation: int = 1,
 ) -> KeyedCertificate:
     """An issuing authority below *root*; with *earlier*, its key and its name for another term."""
     key = earlier.key if earlier else ec.generate_private_key(ec.SECP256R1())
-    subject = earlier.certificate.subject if earlier else _authority_name(purpose, "issuing", federation_name)
+    subject = (
+        earlier.certificate.subject
+        if earlier
+        else build_authority_name(purpose, "issuing", federation_name, generation)
+    )
+    return KeyedCertificate(certify_issuing(root, purpose, subject, key.public_key(), now), key)
+
+
+def certify_issuing(
+    root: KeyedCertificate, purpose: Purpose, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, now: datetime
+) -> x509.Certificate:
+    """The certificate of an issuing authority below *root* that has that name and key."""
     end = min(now + ISSUING_LIFETIME, root.certificate.not_valid_after_utc)
-    builder = _authority_builder(subject, root.certificate.subject, key, path_length=0, start=now, end=end)
-    builder = _with_key_identifiers(builder, key.public_key(), root)
+    builder = _authority_builder(subject, root.certificate.subject, public_key, path_length=0, start=now, end=end)
+    builder = _with_key_identifiers(builder, public_key, root)
     # Not needed by RFC 5280, yet a chain builder that reads it here keeps this authority to its purpose.
-    builder = builder.add_extension(x509.ExtendedKeyUsage(_EXTENDED_KEY_USAGE[purpose]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(EXTENDED_KEY_USAGE[purpose]), critical=False)
     if purpose is Purpose.PEERS:  # RFC 5280 §6.1.3: a policy below holds only when the authority asserts it, or any
         policies = x509.CertificatePolicies([x509.PolicyInformation(CertificatePoliciesOID.ANY_POLICY, None)])
         builder = builder.add_extension(policies, critical=False)
-    return KeyedCertificate(builder.sign(root.key, hashes.SHA256()), key)
+    return builder.sign(root.key, hashes.SHA256())
 
 
 def issue_eap_server(
@@ -161,14 +173,18 @@ def issue_operator(
 
 
 def build_crl(
-    authority: KeyedCertificate, revoked: Iterable[Revoked], number: int, now: datetime
+    authority: KeyedCertificate,
+    revoked: Iterable[Revoked],
+    number: int,
+    now: datetime,
+    lifetime: timedelta = CRL_LIFETIME,
 ) -> x509.CertificateRevocationList:
-    """The revocation list of *authority*, valid for seven days; *number* grows with each (RFC 5280 §5.2.3)."""
+    """The revocation list of *authority*, valid for *lifetime*; *number* grows with each (RFC 5280 §5.2.3)."""
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(authority.certificate.subject)
         .last_update(now - CLOCK_SKEW)
-        .next_update(now + CRL_LIFETIME)
+        .next_update(now + lifetime)
         .add_extension(_authority_key_identifier(authority), critical=False)
         .add_extension(x509.CRLNumber(number), critical=False)
     )
@@ -186,8 +202,13 @@ def is_due(certificate: x509.Certificate, now: datetime) -> bool:
     return not start <= now < start + (end - start) * 2 / 3
 
 
-def _authority_name(purpose: Purpose, level: str, federation_name: str) -> x509.Name:
-    ending = f" {_TITLES[purpose]} {level}"
+def build_authority_name(purpose: Purpose, level: str, federation_name: str, generation: int = 1) -> x509.Name:
+    """The subject of an authority.
+
+    Two generations never share a name: a verifier that looks for an issuer or a revocation list by its name, and not by
+    its key identifier, would take the wrong one.
+    """
+    ending = f" {_TITLES[purpose]} {level}" + (f" G{generation}" if generation > 1 else "")
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, federation_name[:_COMMON_NAME_CHARACTERS]),
@@ -201,14 +222,14 @@ def _authority_name(purpose: Purpose, level: str, federation_name: str) -> x509.
 def _authority_builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
+    public_key: PublicKey,
     *,
     path_length: int,
     start: datetime,
     end: datetime,
 ) -> x509.CertificateBuilder:
     return (
-        _builder(subject, issuer, key.public_key(), start, end)
+        _builder(subject, issuer, public_key, start, end)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
     )

@@ -33,6 +33,7 @@ EAP_SERVER_LIFETIME = timedelta(days=730)  # Apple's devices refuse more than 82
 PEER_LIFETIME = timedelta(days=90)  # renewed by itself at two thirds (RFC 7030); a list that is not read harms less
 CRL_LIFETIME = timedelta(days=7)
 CRL_REFRESH = timedelta(days=1)
+OUTSIDE_CRL_LIFETIME = timedelta(days=180)  # of a root that is kept elsewhere: somebody has to fetch it from its safe
 
 POLICY_ARC = "2.25.38681224966750673154396114888944680192.1"
 POLICY_HOME = x509.ObjectIdentifier(f"{POLICY_ARC}.1")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from federation.store.tables.base import Base
 from federation.store.tables.patrons import PatronRow
 from federation.store.tables.registry import AccessPointRow, HomeServerRow
-from federation.store.tables.trust import AuthorityRow, CertificateRow
+from federation.store.tables.trust import AuthorityRequestRow, AuthorityRow, CertificateRow
 from federation.trust.keystore import Sealer
 
 # Table, column of sealed values, and the property that says each one's context. A test holds this list against the
@@ -20,6 +20,7 @@ SEALED_COLUMNS: tuple[tuple[type[Base], str, str], ...] = (
     (AccessPointRow, "sealed_secret", "secret_context"),
     (HomeServerRow, "sealed_secret", "secret_context"),
     (AuthorityRow, "sealed_key", "key_context"),
+    (AuthorityRequestRow, "sealed_key", "key_context"),
     (CertificateRow, "sealed_key", "key_context"),
     (PatronRow, "sealed_nt_hash", "nt_hash_context"),
 )

@@ -19,8 +19,10 @@ def open_authority(row: AuthorityRow, sealer: Sealer) -> KeyedCertificate:
     """The authority of *row*, able to sign.
 
     Raises:
-        TrustError: its key does not open with this node key, or is no key of an authority.
+        TrustError: its key is not kept here, does not open with this node key, or is no key of an authority.
     """
+    if row.sealed_key is None:
+        raise TrustError(f"the key of the {row.purpose} {row.level} authority is not kept here")
     pem = sealer.open(row.sealed_key, row.key_context)
     key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):

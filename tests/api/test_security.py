@@ -21,6 +21,7 @@ def fill(path: str) -> str:
         "serial": "ab",
         "token_id": "x",
         "invitation": "x",
+        "purpose": "peers",
     }
     return path.format(**names)
 

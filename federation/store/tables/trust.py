@@ -9,14 +9,17 @@ from federation.store.tables.base import Base, UtcDateTime
 
 
 class AuthorityRow(Base):
-    """One certificate authority: the root or the issuing one, of the peers or of EAP."""
+    """One certificate authority: the root or the issuing one, of the peers or of EAP, of one generation."""
 
     __tablename__ = "authorities"
 
     purpose: Mapped[str] = mapped_column(String(8), primary_key=True)  # federation.trust.profiles.Purpose
     level: Mapped[str] = mapped_column(String(8), primary_key=True)  # "root" or "issuing"
+    # Grows by one with each roll-over; never used twice.
+    generation: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    standing: Mapped[str] = mapped_column(String(10))  # federation.trust.rollover.Standing
     certificate_pem: Mapped[str] = mapped_column(Text)
-    sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_key: Mapped[bytes | None] = mapped_column(LargeBinary)  # None: it is kept elsewhere, or was destroyed
     crl_pem: Mapped[str] = mapped_column(Text)  # the newest revocation list
     crl_number: Mapped[int]  # grows with each list (RFC 5280 §5.2.3)
     crl_issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -24,7 +27,29 @@ class AuthorityRow(Base):
     @property
     def key_context(self) -> str:
         """The context in which the key is sealed."""
-        return f"authority/{self.purpose}/{self.level}/key"
+        return _authority_key_context(self.purpose, self.level, self.generation)
+
+
+class AuthorityRequestRow(Base):
+    """A request for an issuing authority, until a root that is kept elsewhere has signed it."""
+
+    __tablename__ = "authority_requests"
+
+    purpose: Mapped[str] = mapped_column(String(8), primary_key=True)
+    generation: Mapped[int]  # that the authority will have; that of the one that issues now: another term for it
+    request_pem: Mapped[str] = mapped_column(Text)
+    sealed_key: Mapped[bytes | None] = mapped_column(LargeBinary)  # None: the key that the authority has already
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def key_context(self) -> str:
+        """The context in which the key is sealed: the one that it will have as the authority's."""
+        return _authority_key_context(self.purpose, "issuing", self.generation)
+
+
+def _authority_key_context(purpose: str, level: str, generation: int) -> str:
+    suffix = f"/{generation}" if generation > 1 else ""  # the first ones were sealed without
+    return f"authority/{purpose}/{level}{suffix}/key"
 
 
 class CertificateRow(Base):
@@ -35,6 +60,8 @@ class CertificateRow(Base):
     serial: Mapped[str] = mapped_column(String(40), primary_key=True)  # lower-case hexadecimal, no leading zero
     purpose: Mapped[str] = mapped_column(String(8), index=True)
     profile: Mapped[str] = mapped_column(String(16))  # federation.trust.profiles.Profile
+    generation: Mapped[int]  # of the issuing authority that signed it
+    anchors_generation: Mapped[int | None]  # the newest root that its owner was given with it; None: none was
     # Not a foreign key: a removed library's certificates have to stay, revoked, for the list to name them.
     library_id: Mapped[str | None] = mapped_column(String(63), index=True)
     names: Mapped[list[str]] = mapped_column(JSON)
@@ -70,3 +97,35 @@ class InvitationRow(Base):
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     serial: Mapped[str | None] = mapped_column(String(40))  # of the certificate that it gave
+
+
+class RolloverRow(Base):
+    """One roll-over from a root to the next; of each purpose at most one is under way."""
+
+    __tablename__ = "rollovers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(8), index=True)
+    state: Mapped[str] = mapped_column(String(10))  # federation.trust.rollover.RolloverState
+    old_generation: Mapped[int]
+    new_generation: Mapped[int]
+    revision: Mapped[int]  # of the registry, with the newest step
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)  # when the newest step was taken
+    published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    switched_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    confirmations: Mapped[dict[str, str]] = mapped_column(JSON)  # library → when it said that it has the new root
+
+
+class SightingRow(Base):
+    """What a RADIUS/TLS peer showed and accepted when a proxy of the federation last saw it."""
+
+    __tablename__ = "peer_sightings"
+
+    peer: Mapped[str] = mapped_column(String(200), primary_key=True)  # "library/name"
+    end: Mapped[str] = mapped_column(String(8), primary_key=True)  # "client" or "server": what the peer was
+    serial: Mapped[str] = mapped_column(String(40))
+    anchor: Mapped[str] = mapped_column(String(64))  # SHA-256 of the root that its chain ended in
+    own_anchor: Mapped[str] = mapped_column(String(64))  # of the root above our certificate, which it accepted
+    not_after: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -86,6 +86,8 @@ class TestCreate:
         """The database has no key in the clear, and a sealed key does not open in another row."""
         with members.registry.read() as session:
             root, issuing = (load_authority(session, Purpose.EAP, level) for level in (ROOT, ISSUING))
+            assert root.sealed_key is not None
+            assert issuing.sealed_key is not None
             assert b"PRIVATE" not in root.sealed_key
             with pytest.raises(TrustError):
                 members.sealer.open(root.sealed_key, "authority/eap/issuing/key")

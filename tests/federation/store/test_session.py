@@ -5,15 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import URL, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from federation.errors import Conflict
-from federation.store.session import Store
+from federation.services.authorities import list_authorities
+from federation.store.session import MIGRATIONS, Store
 from federation.store.tables.base import Base
 from federation.store.tables.registry import LibraryRow
+from federation.trust.rows import open_authority
 from tests.federation.members import START, Members
 
 
@@ -32,6 +36,27 @@ class TestMigrations:
         with members.store.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
             assert compare_metadata(context, Base.metadata) == []
+
+    def test_authorities_of_an_earlier_version_stay_as_they_were(self, members: Members) -> None:
+        """Back before roll-overs and up again, the same authorities are the first generation and their keys open."""
+        with members.registry.read() as session:
+            before = {row.key_context: row.certificate_pem for row in list_authorities(session)}
+        configuration = Config()
+        configuration.set_main_option("script_location", str(MIGRATIONS))
+        configuration.set_main_option("path_separator", "os")
+        with members.store.engine.connect() as connection:
+            configuration.attributes["connection"] = connection
+            command.downgrade(configuration, "0004")
+            connection.commit()
+        assert not members.store.is_migrated()
+        members.store.migrate()
+        with members.registry.read() as session:
+            rows = list_authorities(session)
+            assert {row.key_context: row.certificate_pem for row in rows} == before
+            assert {(row.generation, row.standing) for row in rows} == {(1, "current")}
+            for row in rows:
+                open_authority(row, members.sealer)
+        assert len(before) == 4
 
     def test_again_changes_nothing(self, tmp_path: Path) -> None:
         """A database that is up to date stays as it is; a new one is not."""
