@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     CHALLENGED = "challenged"  # a round of EAP; more follow
     UNANSWERED = "unanswered"
-    ACCOUNTED = "accounted"  # an Accounting-Request, answered locally
+    ACCOUNTED = "accounted"  # an Accounting-Request, answered: by its home library, or here with the reason
 
 
 class SignIn(NamedTuple):

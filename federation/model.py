@@ -143,6 +143,7 @@ class HomeServerEntry:
     transport: Transport
     host: str
     port: int
+    accounting_port: int | None  # None: accounting does not go there
     require_message_authenticator: bool
     secret_changed_at: datetime | None
     version: int

@@ -140,6 +140,14 @@ RESPONSE_ATTRIBUTES: frozenset[int] = frozenset((1, 18, 24, 25, 27, 28, 29, 33, 
 # Vendor-Specific that may come back: Microsoft's keys of the radio link (MS-MPPE-Send-Key, MS-MPPE-Recv-Key).
 RESPONSE_VENDOR_ATTRIBUTES: frozenset[tuple[int, int]] = frozenset(((311, 16), (311, 17)))
 
+# What an Accounting-Request may tell another member that has asked for it: who (1, 25, 89), where and from which device
+# (4, 5, 30, 31, 32, 61, 77, 87, 95, 126), which session, how long and how much (40 to 55), and the way there (33, 80).
+# What was lent to the device in the visited network stays in it: no IP address or prefix (8, 97, 123, 168), no VLAN or
+# filter, and nothing of a vendor's. With an address, the home library could find what its patron read elsewhere.
+ACCOUNTING_ATTRIBUTES: frozenset[int] = frozenset(
+    (1, 4, 5, 25, 30, 31, 32, 33, *range(40, 54), 55, 61, 77, 80, 87, 89, 95, 126)
+)
+
 MAX_SESSION_SECONDS = 28_800  # Session-Timeout from another member, at most: a working day
 MAX_IDLE_SECONDS = 600  # Idle-Timeout from another member, at most
 # Acct-Interim-Interval from another member, at least: each visitor's accounting comes so often (RFC 2869 §5.16).

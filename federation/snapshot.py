@@ -70,7 +70,7 @@ class Client:
 class HomeServer:
     """A next hop: where the patrons of some realms are authenticated."""
 
-    key: str  # "library/name"; hosted ones are "hosted/0", "hosted/1", …
+    key: str  # "library/name", of accounting "library/name/acct"; hosted ones are "hosted/0", "hosted/1", …
     library: str | None  # the library whose own server it is; None: hosted, serves many
     host: str  # IP address or DNS name
     port: int
@@ -90,6 +90,7 @@ class Realm:
     library: str
     home_servers: tuple[str, ...]  # keys of HomeServer, in order of preference
     includes_subrealms: bool = False
+    accounting_servers: tuple[str, ...] = ()  # the same for accounting; empty: it is answered where it arrives
 
 
 @dataclass(frozen=True, slots=True)

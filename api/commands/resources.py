@@ -20,6 +20,7 @@ class Option:
     kind: type = str  # str, int, bool, or list for texts that may be repeated
     is_secret_file: bool = False  # the option names a file; its content is the value
     only_add: bool = False
+    zero_is_none: bool = False  # 0 takes the value away
 
     @property
     def flag(self) -> str:
@@ -109,6 +110,12 @@ RESOURCES: tuple[Resource, ...] = (
             Option("port", "Default: 1812, or 2083 for tls", int),
             Option("transport", "udp or tls"),
             Option("position", "0 is asked first", int),
+            Option(
+                "accounting_port",
+                "Where accounting of its patrons goes, usually 1813; 0: it stays where they are",
+                int,
+                zero_is_none=True,
+            ),
             _REQUIRE,
             _SECRET,
         ),
@@ -238,7 +245,10 @@ def _body(given: dict[str, Any], options: Sequence[Option]) -> dict[str, Any]:
         value = given.get(option.field)
         if value is None or value == []:
             continue
-        body[option.field] = read_secret_file(value) if option.is_secret_file else value
+        if option.zero_is_none and value == 0:
+            body[option.field] = None
+        else:
+            body[option.field] = read_secret_file(value) if option.is_secret_file else value
     return body
 
 

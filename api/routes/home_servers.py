@@ -89,6 +89,7 @@ def _values(settings: HomeServerSettings) -> HomeServerValues:
         host=settings.host,
         port=settings.port,
         transport=settings.transport,
+        accounting_port=settings.accounting_port,
         position=settings.position,
         require_message_authenticator=settings.require_message_authenticator,
     )

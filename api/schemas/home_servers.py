@@ -18,6 +18,9 @@ class HomeServerSettings(Schema):
     host: Annotated[str, Field(min_length=1, max_length=253, description="IP address or DNS name")]
     port: Port | None = None
     transport: Transport = Transport.UDP
+    accounting_port: Annotated[
+        Port | None, Field(description="Where accounting of the library's patrons goes; null: it stays where they are")
+    ] = None
     position: Annotated[
         int | None, Field(ge=0, le=1000, strict=True, description="Place in the order; 0 is asked first, null: last")
     ] = None
@@ -41,6 +44,7 @@ class HomeServerPatch(Schema):
     host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     port: Port | None = None
     transport: Transport | None = None
+    accounting_port: Port | None = None
     position: Annotated[int, Field(ge=0, le=1000, strict=True)] | None = None
     require_message_authenticator: Annotated[bool, Field(strict=True)] | None = None
     secret: SecretText | None = None
@@ -55,6 +59,7 @@ class HomeServerView(Schema):
     transport: Transport
     host: str
     port: int
+    accounting_port: int | None
     require_message_authenticator: bool
     secret_changed_at: datetime | None
     version: int

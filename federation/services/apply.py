@@ -241,6 +241,7 @@ class _Work:
                 host=server.host,
                 port=server.port,
                 transport=server.transport,
+                accounting_port=server.accounting_port,
                 position=number,
                 require_message_authenticator=server.require_message_authenticator,
             )
@@ -331,6 +332,7 @@ def _export_library(row: LibraryRow) -> dict[str, Any]:
                     "transport": server.transport,
                     "host": server.host,
                     "port": server.port,
+                    "accounting_port": server.accounting_port,
                     "require_message_authenticator": server.require_message_authenticator,
                 }
             )

@@ -55,6 +55,7 @@ class HomeServerSection(Section):
     host: str
     port: StrictInt | None = None
     transport: Transport = Transport.UDP
+    accounting_port: StrictInt | None = None
     secret: Secret = None
     require_message_authenticator: StrictBool = True
 

@@ -27,7 +27,8 @@ from federation.snapshot import Client, HomeServer, Realm, Snapshot, Transport
 class ExplainedStep:
     """One decision."""
 
-    step: str  # "name", "deny_list", "realm", "client", "direction", "credentials", "home_server", "answer"
+    # "name", "deny_list", "realm", "client", "direction", "credentials", "answer", "home_server", "accounting"
+    step: str
     verdict: str  # "pass", "refuse", or "note"
     text: str  # for a person
     reason: RefusalReason | None = None
@@ -114,6 +115,11 @@ def _judge(snapshot: Snapshot, actor: Actor, name: str, client: Client | None) -
     if client is not None:
         yield from _judge_client(client, realm, servers)
     yield from _name_servers(servers, actor)
+    if realm.accounting_servers:
+        goes = f"accounting goes to {', '.join(realm.accounting_servers)}, without addresses and VLANs from elsewhere"
+    else:
+        goes = "accounting is answered here and goes no further"
+    yield ExplainedStep("accounting", "note", goes)
 
 
 def _judge_client(client: Client, realm: Realm, servers: list[HomeServer]) -> Iterator[ExplainedStep]:

@@ -26,6 +26,7 @@ class HomeServerValues:
     host: str
     port: int | None = None  # None: the usual one of the transport
     transport: Transport = Transport.UDP
+    accounting_port: int | None = None  # None: accounting of the library's patrons is answered where they are
     position: int | None = None  # 0 is asked first; None: as it is, or last
     require_message_authenticator: bool = True
 
@@ -134,6 +135,7 @@ def state_of(row: HomeServerRow) -> dict[str, object]:
         "transport": row.transport,
         "host": row.host,
         "port": row.port,
+        "accounting_port": row.accounting_port,
         "require_message_authenticator": row.require_message_authenticator,
         "secret_changed_at": row.secret_changed_at.isoformat() if row.secret_changed_at else None,
     }
@@ -156,6 +158,9 @@ def _keep_values(actor: Actor, row: HomeServerRow, values: HomeServerValues) -> 
         _check_host(actor, host)
     row.host = host
     row.port = parse_port(usual if values.port is None else values.port, "/port")
+    row.accounting_port = (
+        None if values.accounting_port is None else parse_port(values.accounting_port, "/accounting_port")
+    )
     row.require_message_authenticator = values.require_message_authenticator
     if values.position is not None:
         if values.position < 0:
@@ -191,6 +196,7 @@ def _describe(row: HomeServerRow) -> HomeServerEntry:
         transport=Transport(row.transport),
         host=row.host,
         port=row.port,
+        accounting_port=row.accounting_port,
         require_message_authenticator=row.require_message_authenticator,
         secret_changed_at=row.secret_changed_at,
         version=row.version,

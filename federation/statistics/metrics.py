@@ -19,6 +19,7 @@ _LABELS = {
     "answers": "code",
     "drops": "reason",
     "refusals": "reason",
+    "accounting": "result",
     "clients": "client",
     "home_servers": "home_server",
     "peers": "peer",

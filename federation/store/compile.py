@@ -56,11 +56,13 @@ def compile_snapshot(session: Session, sealer: Sealer, hosted: tuple[HomeServer,
     members = _read_members(session, sealer)
     for member in members:
         names = tuple(name for name, _ in member.realms)
-        servers.update((server.key, replace(server, realms=names)) for server in member.home_servers)
+        for server in (*member.home_servers, *member.accounting_servers):
+            servers[server.key] = replace(server, realms=names)
         keys = tuple(server.key for server in member.home_servers) or hosted_keys
+        accounting_keys = tuple(server.key for server in member.accounting_servers)
         if MemberRole.HOME in member.roles:
             for name, includes_subrealms in member.realms:
-                realms[name] = Realm(name, member.id, keys, includes_subrealms)
+                realms[name] = Realm(name, member.id, keys, includes_subrealms, accounting_keys)
     visited = (member for member in members if MemberRole.VISITED in member.roles)
     clients = [client for member in visited for client in member.clients]
     snapshot = Snapshot(
@@ -123,7 +125,7 @@ def validate_snapshot(snapshot: Snapshot) -> list[str]:
     for realm in snapshot.realms.values():
         reasons.extend(
             f"{realm.name} names a home server {key!r} that is not there"
-            for key in realm.home_servers
+            for key in (*realm.home_servers, *realm.accounting_servers)
             if key not in snapshot.home_servers
         )
     try:
@@ -169,6 +171,7 @@ class _Member(NamedTuple):
     operator_name: str
     realms: list[tuple[str, bool]]  # with whether sub-realms are included; in the library's order
     home_servers: list[HomeServer]
+    accounting_servers: list[HomeServer]  # of the same servers, where the library wants its patrons' accounting
     clients: list[Client]
 
 
@@ -183,7 +186,10 @@ def _read_members(session: Session, sealer: Sealer) -> list[_Member]:
         .where(LibraryRow.is_active)
         .order_by(LibraryRow.id)
     )
-    members = {row[0]: _Member(*row, realms=[], home_servers=[], clients=[]) for row in session.execute(query)}
+    members = {
+        row[0]: _Member(*row, realms=[], home_servers=[], accounting_servers=[], clients=[])
+        for row in session.execute(query)
+    }
     realms = select(RealmRow.library_id, RealmRow.name, RealmRow.includes_subrealms)
     for library, name, includes_subrealms in session.execute(realms.order_by(RealmRow.position, RealmRow.name)):
         if library in members:
@@ -200,23 +206,30 @@ def _read_home_servers(session: Session, sealer: Sealer, members: Mapping[str, _
         HomeServerRow.transport,
         HomeServerRow.host,
         HomeServerRow.port,
+        HomeServerRow.accounting_port,
         HomeServerRow.sealed_secret,
         HomeServerRow.require_message_authenticator,
     ).order_by(HomeServerRow.position, HomeServerRow.id)
-    for library, name, transport, host, port, sealed, required in session.execute(query):
+    for library, name, transport, host, port, accounting_port, sealed, required in session.execute(query):
         if library in members:
             context = HomeServerRow.context_of(library, name)
-            members[library].home_servers.append(
-                HomeServer(
-                    key=f"{library}/{name}",
-                    library=library,
-                    host=host,
-                    port=port,
-                    transport=Transport(transport),
-                    secret=RADSEC_SECRET if sealed is None else SharedSecret(sealer.open(sealed, context)),
-                    requires_message_authenticator=required,
-                )
+            server = HomeServer(
+                key=f"{library}/{name}",
+                library=library,
+                host=host,
+                port=port,
+                transport=Transport(transport),
+                secret=RADSEC_SECRET if sealed is None else SharedSecret(sealer.open(sealed, context)),
+                requires_message_authenticator=required,
             )
+            members[library].home_servers.append(server)
+            if accounting_port is not None:
+                members[library].accounting_servers.append(
+                    # Its answers are signed by themselves, and few servers put Message-Authenticator into them.
+                    replace(
+                        server, key=f"{server.key}/acct", port=accounting_port, requires_message_authenticator=False
+                    )
+                )
 
 
 def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Member]) -> None:

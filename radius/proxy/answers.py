@@ -9,11 +9,12 @@ from federation.reasons import RefusalReason
 from radius.exchange.duplicates import Duplicates
 from radius.proxy.exchange import Exchange
 from radius.proxy.notices import Notices
-from radius.proxy.replies import refuse
+from radius.proxy.replies import answer_accounting, refuse
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet
 
 CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}
+_ACCOUNTING_REQUEST: Final = int(Code.ACCOUNTING_REQUEST)
 _USER_NAME: Final = int(AttributeType.USER_NAME)
 _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
 
@@ -37,12 +38,22 @@ class Answers:
         self._emit = emit
 
     def refuse(self, exchange: Exchange, reason: RefusalReason, now: float) -> None:
-        """The client gets a no of ours."""
+        """The client gets a no of ours; accounting, to which nobody may say no, is answered here."""
+        if exchange.packet.code == _ACCOUNTING_REQUEST:
+            self.account(exchange, reason, now)
+            return
         client, realm = exchange.client, exchange.realm
         client.refusals += 1
         self.notices.refuse(reason, client.key, now, realm.name if realm else "")
         if self.answer(exchange, refuse(exchange.packet, client.keyed, reason), now):
             self.tell(exchange, Outcome.REJECTED, reason, now)
+
+    def account(self, exchange: Exchange, reason: RefusalReason | None, now: float) -> None:
+        """Accounting is answered here, after it was told of (RFC 2866 §4.1); with why its library does not get it."""
+        client, realm = exchange.client, exchange.realm
+        self.notices.keep_accounting(reason, client.key, now, realm.name if realm else "")
+        self.tell(exchange, Outcome.ACCOUNTED, reason, now)
+        self.answer(exchange, answer_accounting(exchange.packet, client.keyed), now)
 
     def drop(self, exchange: Exchange, reason: str, now: float) -> None:
         """The client gets no answer; a repeat is a new request."""

@@ -106,8 +106,12 @@ class ClientState:
 
     def appended_to(self, types: bytes) -> bytes:
         """What is added to a request with attributes of these types: Operator-Name, and a question for the CUI."""
-        appended = b"" if self.is_proxy and _OPERATOR_NAME in types else self._operator_name
+        appended = self.operator_name_for(types)
         return appended + self._cui_request if self._cui_request and _CUI not in types else appended
+
+    def operator_name_for(self, types: bytes) -> bytes:
+        """The Operator-Name that a request with attributes of these types gets: none when a proxy has said one."""
+        return b"" if self.is_proxy and _OPERATOR_NAME in types else self._operator_name
 
     def observe(self, packet: Packet) -> None:
         """Count where the Message-Authenticator of an authentic Access-Request stands."""

@@ -11,11 +11,12 @@ from typing import Final
 
 from federation.events import Outcome, SignIn
 from federation.reasons import RefusalReason
-from federation.snapshot import Snapshot
+from federation.snapshot import Realm, Snapshot
 from radius.errors import DropReason
 from radius.exchange.duplicates import Duplicates, Seen
 from radius.exchange.liveness import HopEvent, HopState
 from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy
+from radius.proxy.accounting import accounting_passage, decide_accounting
 from radius.proxy.answers import CODE_NAMES, Answers
 from radius.proxy.clients import (
     RESPONSE_FROM_MEMBER,
@@ -29,11 +30,11 @@ from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
 from radius.proxy.ports import Address, Flow, FlowOpener, Listener, StreamOpener
-from radius.proxy.replies import answer_accounting, answer_dynamic_authorization, answer_status
+from radius.proxy.replies import answer_dynamic_authorization, answer_status
 from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
-from radius.wire.codes import AttributeType, Code
+from radius.wire.codes import EXPECTED_RESPONSES, AttributeType, Code
 from radius.wire.packet import Packet, parse_packet
 from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_response
 
@@ -42,11 +43,12 @@ _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 _ACCESS_CHALLENGE: Final = int(Code.ACCESS_CHALLENGE)
 _PROTOCOL_ERROR: Final = int(Code.PROTOCOL_ERROR)
-_EXPECTED_ANSWERS: Final = frozenset((_ACCESS_ACCEPT, int(Code.ACCESS_REJECT), _ACCESS_CHALLENGE, _PROTOCOL_ERROR))
+_ACCOUNTING_REQUEST: Final = int(Code.ACCOUNTING_REQUEST)
+_ACCOUNTING_RESPONSE: Final = int(Code.ACCOUNTING_RESPONSE)
 _DYNAMIC_CODES: Final = frozenset((int(Code.DISCONNECT_REQUEST), int(Code.COA_REQUEST)))
 # Change-of-authorisation has no port of its own here: it gets its no wherever it comes (RFC 5176 §3.5).
 _AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
-_ACCOUNTING_CODES: Final = frozenset((int(Code.ACCOUNTING_REQUEST), int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
+_ACCOUNTING_CODES: Final = frozenset((_ACCOUNTING_REQUEST, int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
 _STREAM_CODES: Final = _AUTHENTICATION_CODES | _ACCOUNTING_CODES  # RADIUS/TLS has one port (RFC 6614 §2.5)
 _STATE: Final = int(AttributeType.STATE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
@@ -188,6 +190,8 @@ class Engine:
                 if code == _ACCESS_REQUEST:
                     client.observe(packet)
                     self._take_access_request(exchange, routes, now)
+                elif code == _ACCOUNTING_REQUEST:
+                    self._take_accounting(exchange, routes, now)
                 else:
                     self._answer_locally(exchange, now)
             except Exception:
@@ -214,9 +218,6 @@ class Engine:
         packet, keyed = exchange.packet, exchange.client.keyed
         if packet.code == Code.STATUS_SERVER:
             octets = answer_status(packet, keyed, is_accounting=exchange.listener.is_accounting)
-        elif packet.code == Code.ACCOUNTING_REQUEST:
-            self._answers.tell(exchange, Outcome.ACCOUNTED, None, now)
-            octets = answer_accounting(packet, keyed)
         else:
             octets = answer_dynamic_authorization(packet, keyed)
         self._answers.answer(exchange, octets, now)
@@ -233,6 +234,19 @@ class Engine:
                 self._answers.refuse(exchange, realm, now)
             return
         exchange.realm = realm
+        self._send(exchange, realm, now)
+
+    def _take_accounting(self, exchange: Exchange, routes: Routes, now: float) -> None:
+        realm = decide_accounting(exchange.packet, exchange.client, routes)
+        if not isinstance(realm, Realm):
+            self._answers.account(exchange, realm, now)
+            return
+        exchange.realm = realm
+        exchange.passage = accounting_passage(exchange.packet, exchange.client, realm)
+        self._send(exchange, realm, now)
+
+    def _send(self, exchange: Exchange, realm: Realm, now: float) -> None:
+        packet = exchange.packet
         if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
             self._answers.refuse(exchange, RefusalReason.LOOP, now)
             return
@@ -300,6 +314,9 @@ class Engine:
     ) -> bytes | DropReason | RewriteRefusal:
         client, request, realm = exchange.client, exchange.packet, exchange.realm
         is_visitor = realm is None or client.library != realm.library
+        attribute_filter = RESPONSE_FROM_MEMBER if is_visitor else RESPONSE_WITHIN_LIBRARY
+        if exchange.passage is not None:
+            attribute_filter = exchange.passage.response_filter
         return rewrite_response(
             packet,
             identifier=request.identifier,
@@ -307,7 +324,7 @@ class Engine:
             own_request_authenticator=exchange.authenticator,
             downstream=client.keyed,
             upstream=upstream.keyed,
-            attribute_filter=RESPONSE_FROM_MEMBER if is_visitor else RESPONSE_WITHIN_LIBRARY,
+            attribute_filter=attribute_filter,
             proxy_states=collect_proxy_states(request),
             proxy_state=exchange.proxy_state,
             appended=client.guest_attributes if is_visitor and packet.code == _ACCESS_ACCEPT else b"",
@@ -316,7 +333,10 @@ class Engine:
     def _relay(self, exchange: Exchange, packet: Packet, octets: bytes, now: float) -> None:
         """The client gets what its home server said; only what somebody gets is counted and told."""
         is_delivered = self._answers.answer(exchange, octets, now)
-        if packet.code == _ACCESS_CHALLENGE:
+        if packet.code == _ACCOUNTING_RESPONSE:
+            self.notices.accounting["forwarded"] += 1
+            self._answers.tell(exchange, Outcome.ACCOUNTED, None, now)  # recorded there, whoever hears of it
+        elif packet.code == _ACCESS_CHALLENGE:
             self.forwarding.pin(exchange, packet.value_of(_STATE))
         elif packet.code == _ACCESS_ACCEPT:
             self.protection.accept(exchange)
@@ -347,7 +367,7 @@ def _decide_response(packet: Packet, upstream: Upstream, exchange: Exchange | No
     """Why a packet is no answer to what the home server was asked; None when it is."""
     if exchange is None:
         return DropReason.UNMATCHED_RESPONSE
-    if packet.code not in _EXPECTED_ANSWERS:
+    if packet.code not in EXPECTED_RESPONSES[exchange.packet.code]:
         return DropReason.CODE_NOT_EXPECTED
     return decide_response_authenticity(
         packet,

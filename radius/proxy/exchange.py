@@ -1,15 +1,27 @@
 """One request on its way: what is remembered from its arrival to its answer."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from federation.snapshot import Realm
 from radius.proxy.clients import ClientState
 from radius.proxy.ports import Address, Flow, Listener
 from radius.wire.packet import Packet
+from radius.wire.rewrite import AttributeFilter
 
 if TYPE_CHECKING:
     from radius.exchange.identifiers import Slot
     from radius.proxy.upstreams import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a request that asks for nobody to be let in takes along, and what its answer brings back."""
+
+    request_filter: AttributeFilter
+    response_filter: AttributeFilter
+    appended: bytes = b""
+    """Whole attributes that are added to the request."""
 
 
 class Exchange:
@@ -26,6 +38,7 @@ class Exchange:
         "listener",
         "octets",
         "packet",
+        "passage",
         "place",
         "proxy_state",
         "realm",
@@ -38,6 +51,8 @@ class Exchange:
 
     realm: Realm | None
     """Where it goes; None before that is decided, and for what is not routed."""
+    passage: Passage | None
+    """None: it is an Access-Request, or goes nowhere."""
     revision: int
     """Of the snapshot that decides about it."""
     slot: "Slot[Flow, Exchange] | None"
@@ -78,6 +93,7 @@ class Exchange:
         self.revision = revision
         self.started_at = now
         self.realm = None
+        self.passage = None
         self.slot = None
         self.upstream = None
         self.is_diverted = False

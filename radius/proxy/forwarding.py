@@ -25,7 +25,7 @@ from radius.proxy.protection import Protection
 from radius.proxy.upstreams import GRACE_SECONDS, Receive, Upstream
 from radius.proxy.watch import Watch
 from radius.wire.codes import AttributeType
-from radius.wire.packet import AUTHENTICATOR_OCTETS
+from radius.wire.packet import AUTHENTICATOR_OCTETS, HEADER_OCTETS
 from radius.wire.rewrite import RewriteRefusal, rewrite_request
 
 TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
@@ -164,19 +164,27 @@ class Forwarding:
         random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
         authenticator = random[:AUTHENTICATOR_OCTETS]
         proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
+        passage = exchange.passage
+        if passage is None:
+            attribute_filter = REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter
+            appended = client.appended_to(packet.types)
+        else:
+            attribute_filter, appended = passage.request_filter, passage.appended
         octets = rewrite_request(
             packet,
             identifier=identifier,
             authenticator=authenticator,
             downstream=client.keyed,
             upstream=upstream.keyed,
-            attribute_filter=REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter,
-            appended=client.appended_to(packet.types) + hop_counter_of(packet, upstream.server),
+            attribute_filter=attribute_filter,
+            appended=appended + hop_counter_of(packet, upstream.server),
             proxy_state=proxy_state,
         )
         if not isinstance(octets, bytes):
             return octets if isinstance(octets, DropReason) else REWRITE_REFUSALS[octets]
-        exchange.authenticator, exchange.proxy_state, exchange.octets = authenticator, proxy_state, octets
+        # That of accounting is computed, not drawn (RFC 2866 §3).
+        exchange.authenticator = authenticator if passage is None else octets[4:HEADER_OCTETS]
+        exchange.proxy_state, exchange.octets = proxy_state, octets
         return None
 
     def _select(
@@ -367,11 +375,11 @@ class Forwarding:
             self._answers.drop(exchange, refusal, now)
 
     def _time_out(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
-        """A client that is an access point gets a no; a proxy gets silence, since it may know another way."""
+        """A client that is an access point gets a no; a proxy of a sign-in gets silence: it may know another way."""
         self._give_up(exchange)
         upstream.timeouts += 1
         self.protection.fail(exchange, upstream.key, now)
-        if exchange.client.is_proxy:
+        if exchange.client.is_proxy and exchange.passage is None:
             self._answers.tell(exchange, Outcome.UNANSWERED, RefusalReason.HOME_SERVER_TIMEOUT, now)
             self._answers.drop(exchange, DropReason.HOP_TIMEOUT_SILENT, now)
         else:

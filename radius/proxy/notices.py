@@ -14,7 +14,17 @@ Write = Callable[[str, Mapping[str, object]], None]
 class Notices:
     """All counters of a worker, by their stable codes."""
 
-    __slots__ = ("_lines", "_minute_began", "_remembered", "_write", "answers", "drops", "refusals", "requests")
+    __slots__ = (
+        "_lines",
+        "_minute_began",
+        "_remembered",
+        "_write",
+        "accounting",
+        "answers",
+        "drops",
+        "refusals",
+        "requests",
+    )
 
     def __init__(self, write: Write) -> None:
         """`write` puts an event with its fields into the log."""
@@ -26,6 +36,7 @@ class Notices:
         self.answers: Counter[str] = Counter()  # by code
         self.drops: Counter[str] = Counter()  # by DropReason
         self.refusals: Counter[str] = Counter()  # by RefusalReason
+        self.accounting: Counter[str] = Counter()  # "forwarded", "local", or why it was meant to go and did not
 
     def drop(self, reason: str, peer: str, now: float) -> None:
         """A packet of that peer gets no answer."""
@@ -36,6 +47,12 @@ class Notices:
         """A request of that peer is answered with a refusal."""
         self.refusals[reason] += 1
         self._tell("request_refused", reason, peer, now, {"realm": realm} if realm else {})
+
+    def keep_accounting(self, reason: str | None, peer: str, now: float, realm: str = "") -> None:
+        """Accounting of that peer is answered here: as is usual, or with why its library does not get it."""
+        self.accounting[reason or "local"] += 1
+        if reason is not None:
+            self._tell("accounting_not_forwarded", reason, peer, now, {"realm": realm} if realm else {})
 
     def tell_hop(self, key: str, state: str) -> None:
         """A home server is in another state: rare enough for a line each."""

@@ -19,7 +19,7 @@ _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
 class Protection:
     """The breakers, the bounds and the devices that were refused."""
 
-    __slots__ = ("_notices", "breakers", "clients", "realms", "rejections")
+    __slots__ = ("_notices", "breakers", "clients", "other_clients", "other_realms", "realms", "rejections")
 
     def __init__(self, notices: Notices) -> None:
         """Everything may go on."""
@@ -27,15 +27,19 @@ class Protection:
         self.breakers = Breakers()
         self.realms = Bulkhead(MAX_OUTSTANDING_PER_REALM)
         self.clients = Bulkhead(MAX_OUTSTANDING_PER_CLIENT)
+        # Accounting that nobody answers must not keep anybody from signing in.
+        self.other_realms = Bulkhead(MAX_OUTSTANDING_PER_REALM)
+        self.other_clients = Bulkhead(MAX_OUTSTANDING_PER_CLIENT)
         self.rejections = Rejections()
 
     def decide(self, exchange: Exchange, realm: Realm, now: float) -> RefusalReason | None:
         """Why a new request does not go on; None when it does."""
-        if self.clients.is_full(exchange.client.key):
+        is_sign_in = exchange.passage is None
+        if (self.clients if is_sign_in else self.other_clients).is_full(exchange.client.key):
             return RefusalReason.CLIENT_OVERLOAD
-        if self.realms.is_full(realm.name):
+        if (self.realms if is_sign_in else self.other_realms).is_full(realm.name):
             return RefusalReason.REALM_OVERLOAD
-        if len(self.rejections) and _STATE not in exchange.packet.types:
+        if is_sign_in and len(self.rejections) and _STATE not in exchange.packet.types:
             device = _device_of(exchange)
             if device is not None and not self.rejections.may_ask(device, now):
                 return RefusalReason.REPEATED_REJECTS
@@ -43,14 +47,16 @@ class Protection:
 
     def enter(self, exchange: Exchange, realm: Realm) -> None:
         """The request waits for an answer."""
-        self.realms.enter(realm.name)
-        self.clients.enter(exchange.client.key)
+        is_sign_in = exchange.passage is None
+        (self.realms if is_sign_in else self.other_realms).enter(realm.name)
+        (self.clients if is_sign_in else self.other_clients).enter(exchange.client.key)
 
     def leave(self, exchange: Exchange) -> None:
         """It waits no more."""
         assert exchange.realm is not None  # else it would not have been sent
-        self.realms.leave(exchange.realm.name)
-        self.clients.leave(exchange.client.key)
+        is_sign_in = exchange.passage is None
+        (self.realms if is_sign_in else self.other_realms).leave(exchange.realm.name)
+        (self.clients if is_sign_in else self.other_clients).leave(exchange.client.key)
 
     def miss(self, exchange: Exchange, hop: str, now: float) -> None:
         """The home server let a request wait so long that it is sent again."""

@@ -39,7 +39,7 @@ def answer_status(packet: Packet, keyed: KeyedSecret, *, is_accounting: bool) ->
 
 
 def answer_accounting(packet: Packet, keyed: KeyedSecret) -> bytes | None:
-    """Return an Accounting-Response; accounting does not leave the library (RFC 7593 §5)."""
+    """Return an Accounting-Response of our own (RFC 2866 §4.2)."""
     octets = build_reply(
         Code.ACCOUNTING_RESPONSE, packet, keyed, with_message_authenticator=bool(packet.message_authenticator)
     )

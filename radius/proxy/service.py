@@ -120,6 +120,7 @@ class ProxyService:
             "answers": dict(self.notices.answers),
             "drops": dict(self.notices.drops),
             "refusals": dict(self.notices.refusals),
+            "accounting": dict(self.notices.accounting),
             "outstanding": engine.outstanding,
             "duplicates_remembered": len(engine.duplicates),
             "events_lost": self._events_lost,

@@ -131,6 +131,16 @@ class TestHomeServers:
         named = east.patch(path, json={"transport": "udp", "port": 1645}, headers=ANY_VERSION)
         assert named.json()["port"] == 1645
 
+    def test_accounting_is_asked_for_and_given_up(self, east: TestClient) -> None:
+        """A port says that the library wants its patrons' accounting; null that it does not, as at the beginning."""
+        made = east.post(SERVERS, json={"name": "radius1", "host": "192.0.2.10"})
+        path = made.headers["Location"]
+        assert made.json()["accounting_port"] is None
+        changed = east.patch(path, json={"accounting_port": 1813}, headers=ANY_VERSION)
+        assert changed.json()["accounting_port"] == 1813
+        assert east.patch(path, json={"host": "192.0.2.11"}, headers=ANY_VERSION).json()["accounting_port"] == 1813
+        assert east.patch(path, json={"accounting_port": None}, headers=ANY_VERSION).json()["accounting_port"] is None
+
     def test_secret_is_changed_by_giving_one(self, east: TestClient, federation: LibraryFederation) -> None:
         """A new secret is kept sealed and not said back; null is refused, since the server would not know it."""
         path = east.post(SERVERS, json={"name": "radius1", "host": "192.0.2.10"}).headers["Location"]
@@ -148,6 +158,7 @@ class TestHomeServers:
             ({"name": "r", "host": "not a host"}, "#/host"),
             ({"name": "r", "host": "192.0.2.10", "port": 0}, "#/port"),
             ({"name": "r", "host": "192.0.2.10", "port": 65536}, "#/port"),
+            ({"name": "r", "host": "192.0.2.10", "accounting_port": 0}, "#/accounting_port"),
             ({"name": "r", "host": "192.0.2.10", "transport": "tcp"}, "#/transport"),
             ({"name": "r", "host": "192.0.2.10", "position": -1}, "#/position"),
         ],

@@ -109,6 +109,7 @@ class HomeServerRow(Base):
     transport: Mapped[str] = mapped_column(String(8))  # federation.snapshot.Transport
     host: Mapped[str] = mapped_column(String(253))
     port: Mapped[int]
+    accounting_port: Mapped[int | None]
     sealed_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     secret_changed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     require_message_authenticator: Mapped[bool] = mapped_column(default=True)

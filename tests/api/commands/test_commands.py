@@ -105,6 +105,22 @@ class TestThings:
         data.run("access-point", "remove", "boekenburg", "zaal")
         assert data.run("access-point", "show", "boekenburg", "zaal", check=False).returncode == 1
 
+    def test_home_server_takes_accounting_and_gives_it_up(self, data: DataDirectory) -> None:
+        """A port for accounting by command; 0 takes it away again."""
+
+        def port_of(*arguments: str) -> int | None:
+            data.run("home-server", *arguments)
+            port: int | None = json.loads(data.run("home-server", "show", "zeeland", "r1", "--json").stdout)[
+                "accounting_port"
+            ]
+            return port
+
+        data.run("library", "add", "zeeland", "--name", "Zeeland")
+        assert port_of("add", "zeeland", "r1", "--host", "192.0.2.10", "--accounting-port", "1813") == 1813
+        assert port_of("change", "zeeland", "r1", "--position", "0") == 1813
+        assert port_of("change", "zeeland", "r1", "--accounting-port", "0") is None
+        data.run("library", "remove", "zeeland")
+
     def test_library_and_realm_by_command(self, data: DataDirectory) -> None:
         """A library with realms, listed as a table and as JSON."""
         data.run("library", "add", "leesstad", "--name", "Leesstad", "--realms", "leesstad.example")

@@ -40,6 +40,7 @@ realms = [{ name = "nieuw.test", subrealms = true }]
 [[libraries.home_servers]]
 name = "radius1"
 host = "192.0.2.10"
+accounting_port = 1813
 secret_env = "RADIUS1_SECRET"
 """
 
@@ -82,7 +83,7 @@ class TestParsing:
             ('name = "Nieuw"', 'nam = "Nieuw"', "line 24: /libraries/1/nam"),
             ("guest_vlan = 40", 'guest_vlan = "forty"', "line 12: /libraries/0/access_points/0/guest_vlan"),
             ('kind = "local"', 'kind = "magic"', "line 20: /libraries/0/identity/kind"),
-            ("RADIUS1_SECRET", "NOT_THERE", "line 30: /libraries/1/home_servers/0/secret_env"),
+            ("RADIUS1_SECRET", "NOT_THERE", "line 31: /libraries/1/home_servers/0/secret_env"),
             ('secret_env = "RADIUS1_SECRET"', 'secret_file = "x"', "line 27: /libraries/1/home_servers/0/secret_file"),
             (
                 'secret = "a-secret-of-enough-octets"',
@@ -152,6 +153,7 @@ class TestApply:
             snapshot = compile_snapshot(session, members.sealer, ())
         assert snapshot.realms["nieuw.test"].includes_subrealms
         assert snapshot.home_servers["nieuw/radius1"].secret == b"another-secret-of-enough"
+        assert snapshot.home_servers["nieuw/radius1/acct"].port == 1813
         assert {client.key for client in snapshot.clients} == {"boekenburg/hal", "boekenburg/zaal"}
 
     def test_generated_secrets_are_shown_once(self, members: Members) -> None:

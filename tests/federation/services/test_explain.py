@@ -44,6 +44,16 @@ class TestRoute:
         assert reasons_of(found) == [RefusalReason.PAP_ACROSS_LIBRARIES]
         assert any("VLAN 40" in step.text for step in found.steps)
 
+    def test_says_where_accounting_goes(self, members: Members, snapshot: Snapshot) -> None:
+        """Whether a library hears of its patrons' sessions elsewhere is no secret of anybody's."""
+        assert "accounting is answered here" in explain(snapshot, OPERATOR, name="a@leesstad.test").steps[-1].text
+        with members.change() as change:
+            values = HomeServerValues("192.0.2.2", accounting_port=1813)
+            home_servers.change_home_server(change, OPERATOR, "leesstad", "radius1", values=values)
+        with members.registry.read() as session:
+            changed = compile_snapshot(session, members.sealer, ())
+        assert "leesstad/radius1/acct" in explain(changed, OPERATOR, name="a@leesstad.test").steps[-1].text
+
     def test_at_home_a_readable_password_may_be_allowed(self, snapshot: Snapshot) -> None:
         """Inside one library, where its access point allows it, nothing would be refused."""
         found = explain(snapshot, OPERATOR, name="a@leesstad.test", client="leesstad/hal")

@@ -62,6 +62,21 @@ class TestCompile:
         assert snapshot.realms["boekenburg.test"].home_servers == ("boekenburg/first", "boekenburg/second")
         assert snapshot.home_servers["boekenburg/first"].secret == b"the-secret-of-first-server"
 
+    def test_accounting_goes_where_a_library_has_asked_for_it(self, members: Members) -> None:
+        """A port for accounting makes a next hop of its own, with the server's secret; without one there is none."""
+        assert compiled(members).realms["boekenburg.test"].accounting_servers == ()
+        with members.change() as change:
+            for name, port in (("first", None), ("second", 1813)):
+                values = HomeServerValues("192.0.2.1", accounting_port=port)
+                home_servers.add_home_server(
+                    change, OPERATOR, "boekenburg", name=name, values=values, secret=f"the-secret-of-{name}-server"
+                )
+        snapshot = compiled(members)
+        assert snapshot.realms["boekenburg.test"].accounting_servers == ("boekenburg/second/acct",)
+        server = snapshot.home_servers["boekenburg/second/acct"]
+        assert (server.port, server.secret, server.library) == (1813, b"the-secret-of-second-server", "boekenburg")
+        assert not server.requires_message_authenticator
+
     def test_client_has_prefix_and_operator_name(self, members: Members) -> None:
         """A client is what its row says; its Operator-Name is the library's first realm."""
         with members.change() as change:
