@@ -128,6 +128,9 @@ class AccessPoint:
     guest_vlan: int | None
     allow_pap: bool
     request_cui: bool
+    coa_port: int | None  # None: it takes no changes of running sessions
+    coa_host: str | None  # None: where its requests come from
+    require_event_timestamp: bool
     require_message_authenticator: bool
     secret_changed_at: datetime | None
     version: int

@@ -148,6 +148,16 @@ ACCOUNTING_ATTRIBUTES: frozenset[int] = frozenset(
     (1, 4, 5, 25, 30, 31, 32, 33, *range(40, 54), 55, 61, 77, 80, 87, 89, 95, 126)
 )
 
+# A change of a running session (RFC 5176) by the library that let the patron in: what names the session, the patron and
+# the access point, the way there (33, 80, 126, 241), the time (55) …
+SESSION_ATTRIBUTES: frozenset[int] = frozenset((1, 4, 5, 30, 31, 32, 33, 44, 50, 55, 61, 80, 87, 89, 95, 126, 241))
+# … and what it may change: how long (27, 28) and how often is reported (85), in the bounds below. VLAN, filter, role
+# and address are the visited library's; Class (25) would be written into its records; Service-Type (6) asks for a new
+# sign-in.
+CHANGEABLE_ATTRIBUTES: frozenset[int] = frozenset((27, 28, 85))
+# What may come back: why not (101), how it ended (49), when (55), and the way (33, 80).
+CHANGE_ANSWER_ATTRIBUTES: frozenset[int] = frozenset((33, 49, 55, 80, 101))
+
 MAX_SESSION_SECONDS = 28_800  # Session-Timeout from another member, at most: a working day
 MAX_IDLE_SECONDS = 600  # Idle-Timeout from another member, at most
 # Acct-Interim-Interval from another member, at least: each visitor's accounting comes so often (RFC 2869 §5.16).

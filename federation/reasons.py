@@ -34,6 +34,15 @@ class RefusalReason(StrEnum):
     CHAP_ACROSS_LIBRARIES = "chap_across_libraries"
     NO_CREDENTIALS = "no_credentials"  # neither EAP nor any password attribute
 
+    # Changes of running sessions (RFC 5176, RFC 8559).
+    CHANGES_NOT_CARRIED = "changes_not_carried"  # nobody in the federation takes them
+    CHANGES_NOT_AGREED = "changes_not_agreed"  # the visited library does not take them
+    NOT_HOME_OF_SESSION = "not_home_of_session"  # the sender is not the library that let the patron in
+    NAS_NOT_IDENTIFIED = "nas_not_identified"  # which of the visited library's access points is meant
+    EVENT_TIMESTAMP_MISSING = "event_timestamp_missing"
+    SERVICE_NOT_SUPPORTED = "service_not_supported"  # Service-Type: the session would have to be authorised anew
+    CHANGE_NOT_ALLOWED = "change_not_allowed"  # an attribute that the sender may not set there
+
     # The content of the request.
     EAP_MALFORMED = "eap_malformed"
     PASSWORD_MALFORMED = "password_malformed"  # noqa: S105 - a reason code

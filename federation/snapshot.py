@@ -64,6 +64,10 @@ class Client:
     allows_pap: bool = False  # User-Password may be used, towards patrons of its own library only
     guest_vlan: int | None = None  # what visitors get here, 1 to 4094
     requests_cui: bool = False  # ask home servers for Chargeable-User-Identity (RFC 4372)
+    is_home_server: bool = False  # it may change sessions, and asks for nobody
+    dynamic_authorization_server: str = ""  # key of where it takes changes of sessions; empty: it takes none
+    requires_event_timestamp: bool = True  # of who changes a session there
+    operator_nas_identifier: bytes = b""  # what home servers know it by (RFC 8559 §3.4); empty: nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,14 @@ class HomeServer:
     """A next hop: where the patrons of some realms are authenticated."""
 
     key: str  # "library/name", of accounting "library/name/acct"; hosted ones are "hosted/0", "hosted/1", …
-    library: str | None  # the library whose own server it is; None: hosted, serves many
+    library: str | None  # the library whose own server it is; None: hosted, or no home server
     host: str  # IP address or DNS name
     port: int
     transport: Transport = Transport.UDP
     secret: SharedSecret = RADSEC_SECRET
     requires_message_authenticator: bool = True
     is_hosted: bool = False
+    answers_status: bool = True  # it knows Status-Server; access points that take changes do not
     # That are its library's, for NAIRealm in its certificate (RFC 7585 §2.2); another realm makes it no other server.
     realms: tuple[str, ...] = field(default=(), compare=False)
 
@@ -112,6 +117,9 @@ class Snapshot:
     federation: Federation
     clients: tuple[Client, ...] = ()
     home_servers: Mapping[str, HomeServer] = field(default_factory=dict[str, HomeServer])
+    # Where access points take changes of running sessions, and home servers that may ask for them (RFC 5176).
+    dynamic_authorization_servers: Mapping[str, HomeServer] = field(default_factory=dict[str, HomeServer])
+    dynamic_authorization_clients: tuple[Client, ...] = ()
     realms: Mapping[str, Realm] = field(default_factory=dict[str, Realm])
     denied_realms: tuple[str, ...] = ()  # exact names, "*.suffix" or "name.*"; see federation.policy
     default_home_servers: tuple[str, ...] = ()  # where unknown realms go; empty: nowhere

@@ -39,6 +39,7 @@ class DropReason(StrEnum):
     TTL_EXPIRED = "ttl_expired"
     HOP_TIMEOUT_SILENT = "hop_timeout_silent"  # policy says: stay silent towards this proxy
     PROTOCOL_ERROR = "protocol_error"
+    EVENT_TIMESTAMP_STALE = "event_timestamp_stale"  # not of the last or next five minutes (RFC 5176 §6.3)
 
     # Capacity.
     NO_IDENTIFIER = "no_identifier"

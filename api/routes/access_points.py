@@ -90,5 +90,8 @@ def _values(settings: AccessPointSettings) -> AccessPointValues:
         guest_vlan=settings.guest_vlan,
         allow_pap=settings.allow_pap,
         request_cui=settings.request_cui,
+        coa_port=settings.coa_port,
+        coa_host=settings.coa_host,
+        require_event_timestamp=settings.require_event_timestamp,
         require_message_authenticator=settings.require_message_authenticator,
     )

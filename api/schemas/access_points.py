@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from api.schemas.common import EntryName, GeneratedSecret, Schema, SecretText
 from federation.model import AccessPoint, ClientKind, Created
 
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Vlan = Annotated[int, Field(ge=1, le=4094, strict=True)]
 
 
@@ -24,6 +25,15 @@ class AccessPointSettings(Schema):
         bool, Field(strict=True, description="User-Password may be used, towards its own library's patrons only")
     ] = False
     request_cui: Annotated[bool, Field(strict=True, description="Ask for Chargeable-User-Identity (RFC 4372)")] = False
+    coa_port: Annotated[
+        Port | None, Field(description="Where it takes CoA and Disconnect from visitors' libraries; null: nowhere")
+    ] = None
+    coa_host: Annotated[
+        str | None, Field(min_length=1, max_length=253, description="The host of that port; null: its address")
+    ] = None
+    require_event_timestamp: Annotated[
+        bool, Field(strict=True, description="CoA and Disconnect say when they were sent (RFC 5176)")
+    ] = True
     require_message_authenticator: Annotated[bool, Field(strict=True)] = True
 
 
@@ -49,6 +59,9 @@ class AccessPointPatch(Schema):
     guest_vlan: Vlan | None = None
     allow_pap: Annotated[bool, Field(strict=True)] | None = None
     request_cui: Annotated[bool, Field(strict=True)] | None = None
+    coa_port: Port | None = None
+    coa_host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    require_event_timestamp: Annotated[bool, Field(strict=True)] | None = None
     require_message_authenticator: Annotated[bool, Field(strict=True)] | None = None
     secret: SecretText | None = None
 

@@ -10,7 +10,14 @@ from federation.errors import Conflict, InvalidInput, NotFound
 from federation.model import AccessPoint, Actor, ClientKind, Created, LibraryId, Page
 from federation.services.registry import Change, check_version, cursor_page, find_library, require_writer
 from federation.services.shared_secrets import keep_secret
-from federation.services.values import parse_host, parse_id, parse_network, parse_vlan
+from federation.services.values import (
+    check_server_host,
+    parse_host,
+    parse_id,
+    parse_network,
+    parse_port,
+    parse_vlan,
+)
 from federation.store.tables.registry import AccessPointRow, RealmRow
 
 SHORTEST_OWN_PREFIX = {4: 16, 6: 32}  # what a library may register itself, by version of IP
@@ -26,6 +33,9 @@ class AccessPointValues:
     guest_vlan: int | None = None
     allow_pap: bool = False
     request_cui: bool = False
+    coa_port: int | None = None  # where it takes changes of running sessions, usually 3799; None: it takes none
+    coa_host: str | None = None  # None: its address
+    require_event_timestamp: bool = True  # of who changes a session
     require_message_authenticator: bool = True
 
 
@@ -145,6 +155,9 @@ def state_of(row: AccessPointRow) -> dict[str, object]:
         "guest_vlan": row.guest_vlan,
         "allow_pap": row.allow_pap,
         "request_cui": row.request_cui,
+        "coa_port": row.coa_port,
+        "coa_host": row.coa_host,
+        "require_event_timestamp": row.require_event_timestamp,
         "require_message_authenticator": row.require_message_authenticator,
         "secret_changed_at": row.secret_changed_at.isoformat() if row.secret_changed_at else None,
     }
@@ -183,12 +196,35 @@ def _keep_values(session: Session, actor: Actor, row: AccessPointRow, values: Ac
             _check_address(session, actor, row, ip_network(address))
         if certificate is not None and certificate != row.certificate:
             _check_certificate(session, actor, row, certificate)
+    _keep_dynamic_authorization(actor, row, values, address)
     row.address, row.certificate = address, certificate
     row.kind = str(values.kind)
     row.guest_vlan = parse_vlan(values.guest_vlan, "/guest_vlan")
     row.allow_pap = values.allow_pap
     row.request_cui = values.request_cui
     row.require_message_authenticator = values.require_message_authenticator
+
+
+def _keep_dynamic_authorization(
+    actor: Actor, row: AccessPointRow, values: AccessPointValues, address: str | None
+) -> None:
+    """Where it takes changes of running sessions: its own address, if that is one, or the host that is named."""
+    earlier = (row.coa_host or row.address) if row.coa_port is not None else None
+    row.coa_port = None if values.coa_port is None else parse_port(values.coa_port, "/coa_port")
+    row.coa_host = None if values.coa_host is None else parse_host(values.coa_host, "/coa_host")
+    row.require_event_timestamp = values.require_event_timestamp
+    if row.coa_port is None:
+        return
+    if address is None:
+        raise InvalidInput(
+            "changes of sessions go over UDP with the access point's secret; over RADIUS/TLS it has none",
+            field="/coa_port",
+        )
+    host = row.coa_host or address
+    if "/" in host:
+        raise InvalidInput(f"{host} is a network; name the one host that takes changes of sessions", field="/coa_host")
+    if host != earlier:
+        check_server_host(host, "/coa_host", may_be_local=actor.is_operator)
 
 
 def _write_network(network: IPv4Network | IPv6Network) -> str:
@@ -253,6 +289,9 @@ def _describe(row: AccessPointRow) -> AccessPoint:
         guest_vlan=row.guest_vlan,
         allow_pap=row.allow_pap,
         request_cui=row.request_cui,
+        coa_port=row.coa_port,
+        coa_host=row.coa_host,
+        require_event_timestamp=row.require_event_timestamp,
         require_message_authenticator=row.require_message_authenticator,
         secret_changed_at=row.secret_changed_at,
         version=row.version,

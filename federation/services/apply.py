@@ -220,6 +220,9 @@ class _Work:
                 guest_vlan=point.guest_vlan,
                 allow_pap=point.allow_pap,
                 request_cui=point.request_cui,
+                coa_port=point.coa_port,
+                coa_host=point.coa_host,
+                require_event_timestamp=point.require_event_timestamp,
                 require_message_authenticator=point.require_message_authenticator,
             )
             with _at(f"/libraries/{index}/access_points/{number}"):
@@ -319,6 +322,9 @@ def _export_library(row: LibraryRow) -> dict[str, Any]:
                     "guest_vlan": point.guest_vlan,
                     "allow_pap": point.allow_pap,
                     "request_cui": point.request_cui,
+                    "coa_port": point.coa_port,
+                    "coa_host": point.coa_host,
+                    "require_event_timestamp": point.require_event_timestamp,
                     "require_message_authenticator": point.require_message_authenticator,
                 }
             )
@@ -347,6 +353,7 @@ _DEFAULTS: Mapping[str, object] = {
     "kind": "access-point",
     "allow_pap": False,
     "request_cui": False,
+    "require_event_timestamp": True,
     "require_message_authenticator": True,
     "transport": Transport.UDP,
 }

@@ -45,6 +45,9 @@ class AccessPointSection(Section):
     guest_vlan: StrictInt | None = None
     allow_pap: StrictBool = False
     request_cui: StrictBool = False
+    coa_port: StrictInt | None = None
+    coa_host: str | None = None
+    require_event_timestamp: StrictBool = True
     require_message_authenticator: StrictBool = True
 
 

@@ -144,6 +144,10 @@ def _judge_client(client: Client, realm: Realm, servers: list[HomeServer]) -> It
             "VLAN, filter and role attributes of the home library are removed; Session-Timeout is at most "
             f"{MAX_SESSION_SECONDS} s",
         )
+        if client.dynamic_authorization_server:
+            yield ExplainedStep(
+                "answer", "note", "the home library may end the session here, and set how long it lasts"
+            )
         if client.guest_vlan is not None:
             yield ExplainedStep("answer", "note", f"visitors get VLAN {client.guest_vlan} here")
 

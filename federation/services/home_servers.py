@@ -1,7 +1,6 @@
 """Home servers: a library's own RADIUS servers, asked in order. A library without any is hosted by Biebroam."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -10,13 +9,12 @@ from federation.errors import Conflict, InvalidInput, NotFound
 from federation.model import Actor, Created, HomeServerEntry, LibraryId, Page
 from federation.services.registry import Change, check_version, cursor_page, find_library, require_writer
 from federation.services.shared_secrets import keep_secret
-from federation.services.values import parse_host, parse_id, parse_port
+from federation.services.values import check_server_host, parse_host, parse_id, parse_port
 from federation.snapshot import Transport
 from federation.store.tables.registry import HomeServerRow
 
 RADIUS_PORT = 1812
 RADSEC_PORT = 2083
-_BROADCAST = IPv4Address("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +153,7 @@ def _keep_values(actor: Actor, row: HomeServerRow, values: HomeServerValues) -> 
     row.transport = str(values.transport)
     host = parse_host(values.host, "/host")
     if host != row.host:
-        _check_host(actor, host)
+        check_server_host(host, "/host", may_be_local=actor.is_operator)
     row.host = host
     row.port = parse_port(usual if values.port is None else values.port, "/port")
     row.accounting_port = (
@@ -166,22 +164,6 @@ def _keep_values(actor: Actor, row: HomeServerRow, values: HomeServerValues) -> 
         if values.position < 0:
             raise InvalidInput("positions count from 0", field="/position")
         row.position = values.position
-
-
-def _check_host(actor: Actor, host: str) -> None:
-    """Refuse addresses that are no server's; and, but for an operator, those of the proxies' own machines."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        is_local = host == "localhost" or host.endswith(".localhost")  # RFC 6761 §6.3
-    else:
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            raise InvalidInput(f"{host} stands for an IPv4 address; write it as IPv4", field="/host")
-        if address.is_unspecified or address.is_multicast or address == _BROADCAST:
-            raise InvalidInput(f"{host} is no server's address", field="/host")
-        is_local = address.is_loopback or address.is_link_local
-    if is_local and not actor.is_operator:
-        raise InvalidInput(f"{host} is inside the proxies' own machines; only an operator may name it", field="/host")
 
 
 def _subject(row: HomeServerRow) -> str:

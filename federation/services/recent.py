@@ -42,4 +42,6 @@ def _without_secrets(snapshot: Snapshot) -> Snapshot:
         snapshot,
         clients=tuple(replace(client, secret=None) for client in snapshot.clients),
         home_servers={key: replace(server, secret=_NO_SECRET) for key, server in snapshot.home_servers.items()},
+        dynamic_authorization_servers={},
+        dynamic_authorization_clients=(),
     )

@@ -1,7 +1,7 @@
 """What values the registry takes, and how it says that it does not take one."""
 
 import secrets
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from federation.errors import InvalidInput, InvalidRealm
 from federation.names import MAX_LABEL_OCTETS, normalise_realm
@@ -13,6 +13,7 @@ MIN_SECRET_OCTETS = 16  # RFC 2865 §3 prefers at least 16; shorter ones are gue
 MAX_SECRET_OCTETS = 128
 MAX_PORT = 65_535
 MAX_VLAN = 4094  # IEEE 802.1Q
+_BROADCAST = IPv4Address("255.255.255.255")
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291 §2.5.5.2
 
 
@@ -72,6 +73,26 @@ def parse_host(text: str, field: str) -> str:
     if not is_name or labels[-1].isdigit():
         raise InvalidInput(f"{text!r} is neither an IP address nor a DNS name", field=field)
     return name
+
+
+def check_server_host(host: str, field: str, *, may_be_local: bool) -> None:
+    """Nothing, for a host that requests may be sent to: no address of many, none of the proxies' own machines.
+
+    Raises:
+        InvalidInput: it is one; those of the proxies' own machines are an operator's to allow.
+    """
+    try:
+        address = ip_address(host)
+    except ValueError:
+        is_local = host == "localhost" or host.endswith(".localhost")  # RFC 6761 §6.3
+    else:
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            raise InvalidInput(f"{host} stands for an IPv4 address; write it as IPv4", field=field)
+        if address.is_unspecified or address.is_multicast or address == _BROADCAST:
+            raise InvalidInput(f"{host} is no server's address", field=field)
+        is_local = address.is_loopback or address.is_link_local
+    if is_local and not may_be_local:
+        raise InvalidInput(f"{host} is inside the proxies' own machines; only an operator may name it", field=field)
 
 
 def parse_network(text: str, field: str) -> IPv4Network | IPv6Network:

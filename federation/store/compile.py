@@ -1,9 +1,10 @@
 """From rows to snapshots: what the running processes work with, complete and checked."""
 
+import hmac
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -63,13 +64,16 @@ def compile_snapshot(session: Session, sealer: Sealer, hosted: tuple[HomeServer,
         if MemberRole.HOME in member.roles:
             for name, includes_subrealms in member.realms:
                 realms[name] = Realm(name, member.id, keys, includes_subrealms, accounting_keys)
-    visited = (member for member in members if MemberRole.VISITED in member.roles)
+    visited = [member for member in members if MemberRole.VISITED in member.roles]
     clients = [client for member in visited for client in member.clients]
+    changeable = {server.key: server for member in visited for server in member.dynamic_authorization_servers}
     snapshot = Snapshot(
         revision=settings.revision,
         federation=_federation(settings),
         clients=tuple(clients),
         home_servers=servers,
+        dynamic_authorization_servers=changeable,
+        dynamic_authorization_clients=_find_changers(clients, members) if changeable else (),
         realms=realms,
         denied_realms=tuple(settings.denied_realms),
     )
@@ -173,6 +177,7 @@ class _Member(NamedTuple):
     home_servers: list[HomeServer]
     accounting_servers: list[HomeServer]  # of the same servers, where the library wants its patrons' accounting
     clients: list[Client]
+    dynamic_authorization_servers: list[HomeServer]
 
 
 def _read_members(session: Session, sealer: Sealer) -> list[_Member]:
@@ -187,7 +192,9 @@ def _read_members(session: Session, sealer: Sealer) -> list[_Member]:
         .order_by(LibraryRow.id)
     )
     members = {
-        row[0]: _Member(*row, realms=[], home_servers=[], accounting_servers=[], clients=[])
+        row[0]: _Member(
+            *row, realms=[], home_servers=[], accounting_servers=[], clients=[], dynamic_authorization_servers=[]
+        )
         for row in session.execute(query)
     }
     realms = select(RealmRow.library_id, RealmRow.name, RealmRow.includes_subrealms)
@@ -243,15 +250,22 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
         AccessPointRow.guest_vlan,
         AccessPointRow.allow_pap,
         AccessPointRow.request_cui,
+        AccessPointRow.coa_port,
+        AccessPointRow.coa_host,
+        AccessPointRow.require_event_timestamp,
         AccessPointRow.require_message_authenticator,
     ).order_by(AccessPointRow.name)
-    for library, name, kind, address, certificate, sealed, vlan, pap, cui, required in session.execute(query):
+    nas_key = sealer.derive(b"operator-nas-identifier")
+    for row in session.execute(query):
+        library, name, kind, address, certificate, sealed, vlan, pap, cui, port, host, dated, required = row
         member = members.get(library)
         if member is not None:
             context = AccessPointRow.context_of(library, name)
+            key = f"{library}/{name}"
+            server = "" if port is None else f"{key}/coa"
             member.clients.append(
                 Client(
-                    key=f"{library}/{name}",
+                    key=key,
                     library=library,
                     operator_name=_operator_name_of(member),
                     networks=(ip_network(address),) if address else (),
@@ -262,8 +276,64 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
                     allows_pap=pap,
                     guest_vlan=vlan,
                     requests_cui=cui,
+                    dynamic_authorization_server=server,
+                    requires_event_timestamp=dated,
+                    # Opaque to the others, and the same on every node (RFC 8559 §3.4).
+                    operator_nas_identifier=_name_opaquely(nas_key, key) if server else b"",
                 )
             )
+            if port is not None and sealed is not None and address is not None:
+                member.dynamic_authorization_servers.append(
+                    HomeServer(
+                        key=server,
+                        library=None,
+                        host=host or address,
+                        port=port,
+                        secret=SharedSecret(sealer.open(sealed, context)),
+                        requires_message_authenticator=False,
+                        answers_status=False,
+                    )
+                )
+
+
+def _name_opaquely(key: bytes, name: str) -> bytes:
+    return hmac.digest(key, name.encode(), "sha256").hex()[:16].encode()
+
+
+def _find_changers(clients: Sequence[Client], members: Sequence[_Member]) -> tuple[Client, ...]:
+    """The home servers that are no clients beside it, as those that may change the sessions of their patrons.
+
+    A packet is known by the address that it comes from. One that is a client's is that client's; one that several
+    servers share proves none of them; a name is no address.
+    """
+    taken = {network for client in clients for network in client.networks}
+    servers = [
+        (ip_network(server.host), server)
+        for member in members
+        for server in member.home_servers
+        if server.transport is Transport.UDP and _is_address(server.host)
+    ]
+    counts = Counter(network for network, _ in servers)
+    return tuple(
+        Client(
+            key=f"{server.key}/coa",
+            library=server.library or "",
+            operator_name="",
+            networks=(network,),
+            secret=server.secret,
+            is_home_server=True,
+        )
+        for network, server in servers
+        if counts[network] == 1 and network not in taken
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _operator_name_of(member: _Member) -> str:

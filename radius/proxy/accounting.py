@@ -59,7 +59,7 @@ def decide_accounting(packet: Packet, client: ClientState, routes: Routes) -> Re
 
 def accounting_passage(packet: Packet, client: ClientState, realm: Realm) -> Passage:
     """Return what goes along to that realm and comes back: all of it at home, the agreed part from a visitor."""
-    appended = client.operator_name_for(packet.types)
+    appended = client.origin_of(packet)
     if client.library == realm.library:
         return Passage(WITHIN_LIBRARY, ANSWER_WITHIN_LIBRARY, appended)
     return Passage(FROM_PROXY if client.is_proxy else FROM_ACCESS_POINT, ANSWER_FROM_MEMBER, appended)

@@ -9,11 +9,12 @@ from federation.reasons import RefusalReason
 from radius.exchange.duplicates import Duplicates
 from radius.proxy.exchange import Exchange
 from radius.proxy.notices import Notices
-from radius.proxy.replies import answer_accounting, refuse
+from radius.proxy.replies import answer_accounting, refuse, refuse_change
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet
 
 CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}
+_ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCOUNTING_REQUEST: Final = int(Code.ACCOUNTING_REQUEST)
 _USER_NAME: Final = int(AttributeType.USER_NAME)
 _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
@@ -22,7 +23,7 @@ _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
 class Answers:
     """The end of each exchange, as its client sees it."""
 
-    __slots__ = ("_emit", "_wall_clock", "duplicates", "notices")
+    __slots__ = ("_emit", "duplicates", "notices", "wall_clock")
 
     def __init__(
         self,
@@ -34,18 +35,21 @@ class Answers:
         """`wall_clock`: seconds since the epoch; `emit` takes what happened, and must not wait."""
         self.notices = notices
         self.duplicates = duplicates
-        self._wall_clock = wall_clock
+        self.wall_clock = wall_clock
         self._emit = emit
 
     def refuse(self, exchange: Exchange, reason: RefusalReason, now: float) -> None:
         """The client gets a no of ours; accounting, to which nobody may say no, is answered here."""
-        if exchange.packet.code == _ACCOUNTING_REQUEST:
+        code = exchange.packet.code
+        if code == _ACCOUNTING_REQUEST:
             self.account(exchange, reason, now)
             return
         client, realm = exchange.client, exchange.realm
         client.refusals += 1
         self.notices.refuse(reason, client.key, now, realm.name if realm else "")
-        if self.answer(exchange, refuse(exchange.packet, client.keyed, reason), now):
+        if code != _ACCESS_REQUEST:  # a change of a session is nobody's sign-in
+            self.answer(exchange, refuse_change(exchange.packet, client.keyed, reason), now)
+        elif self.answer(exchange, refuse(exchange.packet, client.keyed, reason), now):
             self.tell(exchange, Outcome.REJECTED, reason, now)
 
     def account(self, exchange: Exchange, reason: RefusalReason | None, now: float) -> None:
@@ -79,7 +83,7 @@ class Answers:
         packet = exchange.packet
         self._emit(
             SignIn(
-                self._wall_clock(),
+                self.wall_clock(),
                 client.key,
                 client.library,
                 realm.name if realm else _realm_of(packet),

@@ -14,8 +14,9 @@ from federation.policy import (
     RESPONSE_VENDOR_ATTRIBUTES,
 )
 from federation.snapshot import RADSEC_SECRET, Client
+from radius.wire.attributes import find_all
 from radius.wire.authenticators import KeyedSecret
-from radius.wire.codes import AttributeType
+from radius.wire.codes import AttributeType, ExtendedType
 from radius.wire.packet import HEADER_OCTETS, Packet, build_attribute
 from radius.wire.rewrite import AttributeFilter, build_filter
 
@@ -25,6 +26,8 @@ _TUNNEL_TYPE_VLAN: Final = (13).to_bytes(4)  # RFC 3580 §3.31, with tag 0
 _TUNNEL_MEDIUM_802: Final = (6).to_bytes(4)  # RFC 2868 §3.2, with tag 0
 _VENDOR_SPECIFIC: Final = int(AttributeType.VENDOR_SPECIFIC)
 _OPERATOR_NAME: Final = int(AttributeType.OPERATOR_NAME)
+_EXTENDED_1: Final = int(AttributeType.EXTENDED_1)
+_OPERATOR_NAS_IDENTIFIER: Final = bytes((ExtendedType.OPERATOR_NAS_IDENTIFIER,))
 _CUI: Final = int(AttributeType.CHARGEABLE_USER_IDENTITY)
 _CUI_REQUEST: Final = build_attribute(_CUI, b"\x00")  # RFC 4372 §2.1
 
@@ -62,9 +65,11 @@ class ClientState:
     __slots__ = (
         "_cui_request",
         "_operator_name",
+        "_operator_nas_identifier",
         "accepts",
         "client",
         "guest_attributes",
+        "is_home_server",
         "is_proxy",
         "is_stream",
         "key",
@@ -87,11 +92,14 @@ class ClientState:
         self.key = client.key
         self.library = client.library
         self.is_proxy = client.is_proxy
+        self.is_home_server = client.is_home_server  # it may send nothing but changes of sessions
         # Over TLS nothing can be put in on the way: the flags are for UDP (CVE-2024-3596).
         self.requires_message_authenticator = client.requires_message_authenticator and not self.is_stream
         self.keyed = KeyedSecret(RADSEC_SECRET if self.is_stream else client.secret or b"")
         name = client.operator_name.encode("ascii")
         self._operator_name = build_attribute(_OPERATOR_NAME, _REALM_NAMESPACE + name) if name else b""
+        nas = client.operator_nas_identifier
+        self._operator_nas_identifier = build_attribute(_EXTENDED_1, _OPERATOR_NAS_IDENTIFIER + nas) if nas else b""
         self._cui_request = _CUI_REQUEST if client.requests_cui else b""
         self.request_filter = REQUEST_OF_PROXY if client.is_proxy else REQUEST_OF_ACCESS_POINT
         self.guest_attributes = _build_vlan(client.guest_vlan)
@@ -104,14 +112,19 @@ class ClientState:
         self.signed_later = 0
         self.unsigned = 0
 
-    def appended_to(self, types: bytes) -> bytes:
-        """What is added to a request with attributes of these types: Operator-Name, and a question for the CUI."""
-        appended = self.operator_name_for(types)
-        return appended + self._cui_request if self._cui_request and _CUI not in types else appended
+    def appended_to(self, packet: Packet) -> bytes:
+        """What is added to an Access-Request: where it comes from, and a question for the CUI."""
+        appended = self.origin_of(packet)
+        return appended + self._cui_request if self._cui_request and _CUI not in packet.types else appended
 
-    def operator_name_for(self, types: bytes) -> bytes:
-        """The Operator-Name that a request with attributes of these types gets: none when a proxy has said one."""
-        return b"" if self.is_proxy and _OPERATOR_NAME in types else self._operator_name
+    def origin_of(self, packet: Packet) -> bytes:
+        """Operator-Name, and Operator-NAS-Identifier where sessions may be changed; what a proxy says is kept."""
+        types = packet.types
+        origin = b"" if self.is_proxy and _OPERATOR_NAME in types else self._operator_name
+        if self.is_proxy and _EXTENDED_1 in types:
+            said = operator_nas_identifiers_of(packet)
+            return origin + (said or self._operator_nas_identifier)
+        return origin + self._operator_nas_identifier
 
     def observe(self, packet: Packet) -> None:
         """Count where the Message-Authenticator of an authentic Access-Request stands."""
@@ -134,6 +147,15 @@ class ClientState:
             "message_authenticator_later": self.signed_later,
             "message_authenticator_missing": self.unsigned,
         }
+
+
+def operator_nas_identifiers_of(packet: Packet) -> bytes:
+    """Return the Operator-NAS-Identifier attributes of a request as they came (RFC 8559 §3.4)."""
+    return b"".join(
+        build_attribute(_EXTENDED_1, value)
+        for value in find_all(packet, _EXTENDED_1)
+        if value[:1] == _OPERATOR_NAS_IDENTIFIER
+    )
 
 
 def _build_vlan(vlan: int | None) -> bytes:

@@ -24,13 +24,14 @@ from radius.proxy.clients import (
     Clients,
     ClientState,
 )
+from radius.proxy.dynamic_authorization import Operators, decide_change
 from radius.proxy.exchange import Exchange
 from radius.proxy.forwarding import REWRITE_REFUSALS, Forwarding
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
 from radius.proxy.ports import Address, Flow, FlowOpener, Listener, StreamOpener
-from radius.proxy.replies import answer_dynamic_authorization, answer_status
+from radius.proxy.replies import answer_status
 from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
@@ -43,12 +44,13 @@ _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 _ACCESS_CHALLENGE: Final = int(Code.ACCESS_CHALLENGE)
 _PROTOCOL_ERROR: Final = int(Code.PROTOCOL_ERROR)
+_STATUS_SERVER: Final = int(Code.STATUS_SERVER)
 _ACCOUNTING_REQUEST: Final = int(Code.ACCOUNTING_REQUEST)
 _ACCOUNTING_RESPONSE: Final = int(Code.ACCOUNTING_RESPONSE)
 _DYNAMIC_CODES: Final = frozenset((int(Code.DISCONNECT_REQUEST), int(Code.COA_REQUEST)))
-# Change-of-authorisation has no port of its own here: it gets its no wherever it comes (RFC 5176 §3.5).
-_AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
-_ACCOUNTING_CODES: Final = frozenset((_ACCOUNTING_REQUEST, int(Code.STATUS_SERVER))) | _DYNAMIC_CODES
+# Changes of sessions have no port of their own here: they are taken wherever they come.
+_AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, _STATUS_SERVER)) | _DYNAMIC_CODES
+_ACCOUNTING_CODES: Final = frozenset((_ACCOUNTING_REQUEST, _STATUS_SERVER)) | _DYNAMIC_CODES
 _STREAM_CODES: Final = _AUTHENTICATION_CODES | _ACCOUNTING_CODES  # RADIUS/TLS has one port (RFC 6614 §2.5)
 _STATE: Final = int(AttributeType.STATE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
@@ -88,6 +90,7 @@ class Engine:
         self.clients = Clients(())
         self.duplicates = Duplicates()
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
+        self._operators: Operators | None = None
         self._sources: dict[Address, Address] = {}
         self._loop_guard = loop_guard
         self.forwarding = Forwarding(
@@ -122,11 +125,12 @@ class Engine:
 
         Clients and home servers that are the same keep their computed state, their ports and what is known of them.
         """
-        clients = Clients(snapshot.clients, self.clients.states)
+        clients = Clients((*snapshot.clients, *snapshot.dynamic_authorization_clients), self.clients.states)
         routes = Routes(snapshot)
-        self.forwarding.swap(snapshot.home_servers)
+        operators = Operators(snapshot)
+        self.forwarding.swap({**snapshot.home_servers, **snapshot.dynamic_authorization_servers})
         # Nothing above changed anything, so a snapshot that can not be used leaves the old one in force.
-        self.clients, self.routes = clients, routes
+        self.clients, self.routes, self._operators = clients, routes, operators
 
     def move(self, upstream: Upstream, address: str) -> None:
         """The home server's name has this address now."""
@@ -158,13 +162,7 @@ class Engine:
             self.notices.drop(packet, client.key, now)
             return packet
         code = packet.code
-        if code not in (
-            _STREAM_CODES
-            if client.is_stream
-            else _ACCOUNTING_CODES
-            if listener.is_accounting
-            else _AUTHENTICATION_CODES
-        ):
+        if code not in _codes_of(client, listener):
             self.notices.drop(DropReason.CODE_NOT_EXPECTED, client.key, now)
             return DropReason.CODE_NOT_EXPECTED
         reason = decide_request_authenticity(
@@ -190,10 +188,8 @@ class Engine:
                 if code == _ACCESS_REQUEST:
                     client.observe(packet)
                     self._take_access_request(exchange, routes, now)
-                elif code == _ACCOUNTING_REQUEST:
-                    self._take_accounting(exchange, routes, now)
                 else:
-                    self._answer_locally(exchange, now)
+                    self._take_other(exchange, routes, now)
             except Exception:
                 self.duplicates.forget(key, packet.authenticator)  # its repeat gets another chance
                 raise
@@ -214,13 +210,15 @@ class Engine:
             known = self._sources[source] = source
         return known
 
-    def _answer_locally(self, exchange: Exchange, now: float) -> None:
-        packet, keyed = exchange.packet, exchange.client.keyed
-        if packet.code == Code.STATUS_SERVER:
-            octets = answer_status(packet, keyed, is_accounting=exchange.listener.is_accounting)
+    def _take_other(self, exchange: Exchange, routes: Routes, now: float) -> None:
+        packet = exchange.packet
+        if packet.code == _STATUS_SERVER:
+            octets = answer_status(packet, exchange.client.keyed, is_accounting=exchange.listener.is_accounting)
+            self._answers.answer(exchange, octets, now)
+        elif packet.code == _ACCOUNTING_REQUEST:
+            self._take_accounting(exchange, routes, now)
         else:
-            octets = answer_dynamic_authorization(packet, keyed)
-        self._answers.answer(exchange, octets, now)
+            self._take_change(exchange, now)
 
     def _take_access_request(self, exchange: Exchange, routes: Routes, now: float) -> None:
         packet = exchange.packet
@@ -244,6 +242,18 @@ class Engine:
         exchange.realm = realm
         exchange.passage = accounting_passage(exchange.packet, exchange.client, realm)
         self._send(exchange, realm, now)
+
+    def _take_change(self, exchange: Exchange, now: float) -> None:
+        operators = self._operators
+        assert operators is not None  # it came with the snapshot
+        going = decide_change(exchange.packet, exchange.client, operators, self._answers.wall_clock())
+        if isinstance(going, RefusalReason):
+            self._answers.refuse(exchange, going, now)
+        elif isinstance(going, DropReason):
+            self._answers.drop(exchange, going, now)
+        else:
+            exchange.realm, exchange.passage = going
+            self._send(exchange, exchange.realm, now)
 
     def _send(self, exchange: Exchange, realm: Realm, now: float) -> None:
         packet = exchange.packet
@@ -336,6 +346,8 @@ class Engine:
         if packet.code == _ACCOUNTING_RESPONSE:
             self.notices.accounting["forwarded"] += 1
             self._answers.tell(exchange, Outcome.ACCOUNTED, None, now)  # recorded there, whoever hears of it
+        elif exchange.passage is not None:
+            pass  # a change of a session is counted as an answer, and is no sign-in
         elif packet.code == _ACCESS_CHALLENGE:
             self.forwarding.pin(exchange, packet.value_of(_STATE))
         elif packet.code == _ACCESS_ACCEPT:
@@ -361,6 +373,14 @@ class Engine:
         """What is due is done: requests sent again or given up, home servers asked, what is old forgotten."""
         self.forwarding.on_timer(now)
         self.duplicates.on_timer(now)
+
+
+def _codes_of(client: ClientState, listener: Listener) -> frozenset[int]:
+    if client.is_stream:
+        return _STREAM_CODES
+    if client.is_home_server:
+        return _DYNAMIC_CODES
+    return _ACCOUNTING_CODES if listener.is_accounting else _AUTHENTICATION_CODES
 
 
 def _decide_response(packet: Packet, upstream: Upstream, exchange: Exchange | None) -> DropReason | None:

@@ -22,6 +22,9 @@ class Passage:
     response_filter: AttributeFilter
     appended: bytes = b""
     """Whole attributes that are added to the request."""
+    is_change: bool = False
+    """Whether it changes a session: whoever does that refuses attributes that it does not know (RFC 5176 §3)."""
+    adds_proxy_state: bool = True
 
 
 class Exchange:

@@ -167,9 +167,13 @@ class Forwarding:
         passage = exchange.passage
         if passage is None:
             attribute_filter = REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter
-            appended = client.appended_to(packet.types)
+            appended = client.appended_to(packet) + hop_counter_of(packet, upstream.server)
         else:
             attribute_filter, appended = passage.request_filter, passage.appended
+            if not passage.is_change:
+                appended += hop_counter_of(packet, upstream.server)
+            if not passage.adds_proxy_state:
+                proxy_state = b""
         octets = rewrite_request(
             packet,
             identifier=identifier,
@@ -177,7 +181,7 @@ class Forwarding:
             downstream=client.keyed,
             upstream=upstream.keyed,
             attribute_filter=attribute_filter,
-            appended=appended + hop_counter_of(packet, upstream.server),
+            appended=appended,
             proxy_state=proxy_state,
         )
         if not isinstance(octets, bytes):

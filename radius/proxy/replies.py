@@ -19,6 +19,23 @@ _ERROR_CAUSES: Final[dict[RefusalReason, int]] = {
     RefusalReason.EAP_MALFORMED: ErrorCause.INVALID_EAP_PACKET,
 }
 
+_CHANGE_CAUSES: Final[dict[RefusalReason, int]] = {
+    RefusalReason.CHANGES_NOT_CARRIED: ErrorCause.UNSUPPORTED_EXTENSION,
+    RefusalReason.CHANGES_NOT_AGREED: ErrorCause.ADMINISTRATIVELY_PROHIBITED,
+    RefusalReason.NOT_HOME_OF_SESSION: ErrorCause.ADMINISTRATIVELY_PROHIBITED,
+    RefusalReason.NAS_NOT_IDENTIFIED: ErrorCause.NAS_IDENTIFICATION_MISMATCH,
+    RefusalReason.EVENT_TIMESTAMP_MISSING: ErrorCause.MISSING_ATTRIBUTE,
+    RefusalReason.SERVICE_NOT_SUPPORTED: ErrorCause.UNSUPPORTED_SERVICE,
+    RefusalReason.CHANGE_NOT_ALLOWED: ErrorCause.UNSUPPORTED_ATTRIBUTE,
+    RefusalReason.UNROUTABLE: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.NO_LIVE_HOME_SERVER: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.LOOP: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.LOOP_BACK: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.TOO_MANY_HOPS: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.REALM_OVERLOAD: ErrorCause.RESOURCES_UNAVAILABLE,
+    RefusalReason.CLIENT_OVERLOAD: ErrorCause.RESOURCES_UNAVAILABLE,
+}
+
 
 def refuse(packet: Packet, keyed: KeyedSecret, reason: RefusalReason) -> bytes | None:
     """Return an Access-Reject, with EAP-Failure when the request had EAP (RFC 3579 §2.6.5)."""
@@ -46,11 +63,11 @@ def answer_accounting(packet: Packet, keyed: KeyedSecret) -> bytes | None:
     return octets if isinstance(octets, bytes) else None
 
 
-def answer_dynamic_authorization(packet: Packet, keyed: KeyedSecret) -> bytes | None:
-    """Return a NAK: changes of running sessions are not carried (RFC 5176 §3.5, Unsupported Extension)."""
+def refuse_change(packet: Packet, keyed: KeyedSecret, reason: RefusalReason) -> bytes | None:
+    """Return the NAK to a change of a running session, with the cause that its sender understands (RFC 5176 §3.5)."""
     code = Code.COA_NAK if packet.code == Code.COA_REQUEST else Code.DISCONNECT_NAK
-    cause = build_attribute(AttributeType.ERROR_CAUSE, ErrorCause.UNSUPPORTED_EXTENSION.to_bytes(4))
-    return _reply(code, packet, keyed, cause)
+    cause = _CHANGE_CAUSES.get(reason, ErrorCause.PROXY_PROCESSING_ERROR)
+    return _reply(code, packet, keyed, build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4)))
 
 
 def _reply(code: Code, packet: Packet, keyed: KeyedSecret, attributes: bytes = b"") -> bytes | None:

@@ -34,7 +34,7 @@ class Watch:
 
     def mind(self, upstreams: Iterable[Upstream]) -> None:
         """These are all the home servers."""
-        self._all = list(upstreams)
+        self._all = [upstream for upstream in upstreams if upstream.server.answers_status]
         keys = {upstream.key for upstream in self._all}
         self._activity = {key: packets for key, packets in self._activity.items() if key in keys}
 
@@ -45,7 +45,7 @@ class Watch:
 
     def see(self, upstream: Upstream, event: HopEvent, now: float) -> None:
         """Take note of what was seen of a home server; one that has left the snapshot is nobody's concern."""
-        if upstream.is_draining:
+        if upstream.is_draining or not upstream.server.answers_status:
             return
         before = upstream.liveness.state
         state = upstream.liveness.see(event, now)

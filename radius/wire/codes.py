@@ -110,6 +110,12 @@ class AttributeType(IntEnum):
     LONG_EXTENDED_2 = 246
 
 
+class ExtendedType(IntEnum):
+    """Attributes inside Extended-Attribute-1."""
+
+    OPERATOR_NAS_IDENTIFIER = 8  # RFC 8559 §3.4
+
+
 class VendorId(IntEnum):
     """Private Enterprise Numbers of the vendors whose attributes Biebroam looks into."""
 

@@ -37,6 +37,17 @@ class TestAccessPoints:
         assert east.delete(path, headers={"If-Match": changed.headers["ETag"]}).status_code == 204
         assert east.get(path).status_code == 404
 
+    def test_changes_of_sessions_are_taken_and_given_up(self, east: TestClient) -> None:
+        """A port says that visitors' libraries may end and shorten their sessions here; null that they may not."""
+        made = east.post(POINTS, json={"name": "hal", "address": "192.0.2.7", "coa_port": 3799})
+        path = made.headers["Location"]
+        assert (made.json()["coa_port"], made.json()["require_event_timestamp"]) == (3799, True)
+        changed = east.patch(path, json={"coa_host": "192.0.2.8"}, headers=ANY_VERSION)
+        assert (changed.json()["coa_port"], changed.json()["coa_host"]) == (3799, "192.0.2.8")
+        assert east.patch(path, json={"coa_port": None}, headers=ANY_VERSION).json()["coa_port"] is None
+        refused = east.post(POINTS, json={"name": "zaal", "address": "192.0.3.0/24", "coa_port": 3799})
+        assert [error["pointer"] for error in refused.json()["errors"]] == ["#/coa_host"]
+
     def test_generated_secret_is_shown_once(self, east: TestClient) -> None:
         """Without a secret one is made; it is in that answer, which nobody may keep, and in no later one."""
         made = east.post(POINTS, json={"name": "hal", "address": "192.0.2.7"})

@@ -82,6 +82,9 @@ class AccessPointRow(Base):
     guest_vlan: Mapped[int | None]
     allow_pap: Mapped[bool] = mapped_column(default=False)
     request_cui: Mapped[bool] = mapped_column(default=False)
+    coa_port: Mapped[int | None]
+    coa_host: Mapped[str | None] = mapped_column(String(253))
+    require_event_timestamp: Mapped[bool] = mapped_column(default=True)
     require_message_authenticator: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
 

@@ -27,6 +27,7 @@ guest_vlan = 40
 [[libraries.access_points]]
 name = "zaal"
 address = "198.51.100.7"
+coa_port = 3799
 secret = "a-secret-of-enough-octets"
 
 [libraries.identity]
@@ -80,15 +81,15 @@ class TestParsing:
     @pytest.mark.parametrize(
         ("before", "after", "place"),
         [
-            ('name = "Nieuw"', 'nam = "Nieuw"', "line 24: /libraries/1/nam"),
+            ('name = "Nieuw"', 'nam = "Nieuw"', "line 25: /libraries/1/nam"),
             ("guest_vlan = 40", 'guest_vlan = "forty"', "line 12: /libraries/0/access_points/0/guest_vlan"),
-            ('kind = "local"', 'kind = "magic"', "line 20: /libraries/0/identity/kind"),
-            ("RADIUS1_SECRET", "NOT_THERE", "line 31: /libraries/1/home_servers/0/secret_env"),
-            ('secret_env = "RADIUS1_SECRET"', 'secret_file = "x"', "line 27: /libraries/1/home_servers/0/secret_file"),
+            ('kind = "local"', 'kind = "magic"', "line 21: /libraries/0/identity/kind"),
+            ("RADIUS1_SECRET", "NOT_THERE", "line 32: /libraries/1/home_servers/0/secret_env"),
+            ('secret_env = "RADIUS1_SECRET"', 'secret_file = "x"', "line 28: /libraries/1/home_servers/0/secret_file"),
             (
                 'secret = "a-secret-of-enough-octets"',
                 'secret = "a-secret-of-enough-octets"\nsecret_env = "RADIUS1_SECRET"',
-                "line 18: /libraries/0/access_points/1/secret_env",
+                "line 19: /libraries/0/access_points/1/secret_env",
             ),
         ],
     )
@@ -132,7 +133,7 @@ class TestFindLine:
         [
             ("/federation/name", 2),
             ("/libraries/0", 4),
-            ("/libraries/1/name", 24),
+            ("/libraries/1/name", 25),
             ("/libraries/0/access_points/1/address", 16),
             ("/libraries/0/access_points/1/missing", 14),
             ("/libraries/0/realms/1", 7),
@@ -153,6 +154,7 @@ class TestApply:
             snapshot = compile_snapshot(session, members.sealer, ())
         assert snapshot.realms["nieuw.test"].includes_subrealms
         assert snapshot.home_servers["nieuw/radius1"].secret == b"another-secret-of-enough"
+        assert snapshot.dynamic_authorization_servers["boekenburg/zaal/coa"].host == "198.51.100.7"
         assert snapshot.home_servers["nieuw/radius1/acct"].port == 1813
         assert {client.key for client in snapshot.clients} == {"boekenburg/hal", "boekenburg/zaal"}
 

@@ -25,7 +25,7 @@ def snapshot(members: Members) -> Snapshot:
         kind = ClientKind.PROXY
         proxy = AccessPointValues(kind=kind, address="198.51.100.1", guest_vlan=40)
         access_points.add_access_point(change, OPERATOR, "boekenburg", name="proxy", values=proxy)
-        hall = AccessPointValues(address="198.51.100.2", allow_pap=True)
+        hall = AccessPointValues(address="198.51.100.2", allow_pap=True, coa_port=3799)
         access_points.add_access_point(change, OPERATOR, "leesstad", name="hal", values=hall)
     with members.registry.read() as session:
         return compile_snapshot(session, members.sealer, ())
@@ -43,6 +43,13 @@ class TestRoute:
         assert (found.realm, found.library, found.home_servers) == ("leesstad.test", "leesstad", ("leesstad/radius1",))
         assert reasons_of(found) == [RefusalReason.PAP_ACROSS_LIBRARIES]
         assert any("VLAN 40" in step.text for step in found.steps)
+
+    def test_says_where_sessions_may_be_changed(self, snapshot: Snapshot) -> None:
+        """A visitor's library may end a session where the access point takes that, and nowhere else."""
+        for client, may in (("leesstad/hal", True), ("boekenburg/proxy", False)):
+            name = "a@boekenburg.test" if may else "a@leesstad.test"
+            found = explain(snapshot, OPERATOR, name=name, client=client)
+            assert any("end the session" in step.text for step in found.steps) is may
 
     def test_says_where_accounting_goes(self, members: Members, snapshot: Snapshot) -> None:
         """Whether a library hears of its patrons' sessions elsewhere is no secret of anybody's."""

@@ -55,9 +55,11 @@ def test_many_at_once_make_one(members: Members) -> None:
 def test_holds_no_secret(members: Members) -> None:
     """What stays in the API's memory opens nothing."""
     with members.change() as change:
-        values = AccessPointValues(address="192.0.2.1")
+        values = AccessPointValues(address="192.0.2.1", coa_port=3799)
         access_points.add_access_point(change, OPERATOR, "leesstad", name="hal", values=values)
         home_servers.add_home_server(change, OPERATOR, "leesstad", name="r", values=HomeServerValues("192.0.2.9"))
     snapshot = find(members, RecentSnapshot(Compiler(members)))
     assert [client.secret for client in snapshot.clients] == [None]
+    assert not snapshot.dynamic_authorization_servers
+    assert not snapshot.dynamic_authorization_clients
     assert {bytes(server.secret) for server in snapshot.home_servers.values()} == {b""}

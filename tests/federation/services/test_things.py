@@ -1,5 +1,7 @@
 """Realms, access points, home servers, identity: what the registry takes, from whom, and what it keeps secret."""
 
+from dataclasses import replace
+
 import pytest
 
 from federation.errors import Conflict, Forbidden, InvalidInput, NotFound, TrustError
@@ -92,6 +94,58 @@ class TestAccessPoints:
             assert row.sealed_secret is not None
             assert shown.encode() not in row.sealed_secret
             assert members.sealer.open(row.sealed_secret, row.secret_context) == shown.encode()
+
+    @pytest.mark.parametrize(
+        ("values", "pointer"),
+        [
+            (AccessPointValues(address="192.0.2.7", coa_port=0), "/coa_port"),
+            (AccessPointValues(certificate="ap.boekenburg.test", coa_port=3799), "/coa_port"),
+            (AccessPointValues(address="192.0.2.0/24", coa_port=3799), "/coa_host"),
+            (AccessPointValues(address="192.0.2.0/24", coa_port=3799, coa_host="no host"), "/coa_host"),
+            (AccessPointValues(address="192.0.2.7", coa_port=3799, coa_host="255.255.255.255"), "/coa_host"),
+            (AccessPointValues(address="192.0.2.7", coa_port=3799, coa_host="127.0.0.1"), "/coa_host"),
+            (AccessPointValues(address="127.0.0.9", coa_port=3799), "/coa_host"),
+        ],
+    )
+    def test_impossible_place_for_changes_is_refused(
+        self, members: Members, values: AccessPointValues, pointer: str
+    ) -> None:
+        """Changes of sessions go over UDP to one host that is none of the proxies' own machines."""
+        with pytest.raises(InvalidInput) as refused:
+            self.add(members, values, actor=BOEKENBURG)
+        assert refused.value.field == pointer
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            AccessPointValues(address="192.0.2.7", coa_port=3799),
+            AccessPointValues(address="192.0.2.0/24", coa_port=3799, coa_host="controller.boekenburg.test"),
+            AccessPointValues(address="192.0.2.0/24", coa_host="192.0.2.9", require_event_timestamp=False),
+        ],
+    )
+    def test_place_for_changes_is_kept(self, members: Members, values: AccessPointValues) -> None:
+        """Its own address, or the host that is named; a host alone says nothing yet."""
+        self.add(members, values, actor=BOEKENBURG)
+        with members.registry.read() as session:
+            shown = access_points.show_access_point(session, BOEKENBURG, "boekenburg", "hal")
+        assert (shown.coa_port, shown.coa_host, shown.require_event_timestamp) == (
+            values.coa_port,
+            values.coa_host,
+            values.require_event_timestamp,
+        )
+
+    def test_place_that_an_operator_allowed_stays_allowed(self, members: Members) -> None:
+        """A library may change the rest of an access point whose place for changes an operator has named."""
+        values = AccessPointValues(address="192.0.2.7", coa_port=3799, coa_host="127.0.0.1")
+        self.add(members, values)
+        with members.change(BOEKENBURG) as change:
+            access_points.change_access_point(
+                change, BOEKENBURG, "boekenburg", "hal", values=replace(values, guest_vlan=7)
+            )
+        with pytest.raises(InvalidInput), members.change(BOEKENBURG) as change:
+            access_points.change_access_point(
+                change, BOEKENBURG, "boekenburg", "hal", values=replace(values, coa_host="127.0.0.2")
+            )
 
     def test_given_secret_is_not_shown(self, members: Members) -> None:
         """Who gives a secret knows it."""

@@ -77,6 +77,56 @@ class TestCompile:
         assert (server.port, server.secret, server.library) == (1813, b"the-secret-of-second-server", "boekenburg")
         assert not server.requires_message_authenticator
 
+    def test_access_point_takes_changes_where_it_says(self, members: Members) -> None:
+        """A port for changes makes a server with the access point's secret, and a name that tells nobody anything."""
+        assert compiled(members).dynamic_authorization_servers == {}
+        with members.change() as change:
+            for name, values in (
+                ("hal", AccessPointValues(address="192.0.2.7", coa_port=3799)),
+                ("zaal", AccessPointValues(address="192.0.3.0/24", coa_port=1700, coa_host="192.0.2.9")),
+                ("kelder", AccessPointValues(address="192.0.2.8", require_event_timestamp=False)),
+            ):
+                secret = f"the-secret-of-the-{name}"
+                access_points.add_access_point(change, OPERATOR, "leesstad", name=name, values=values, secret=secret)
+        snapshot = compiled(members)
+        servers = snapshot.dynamic_authorization_servers
+        assert {key: (each.host, each.port, each.library) for key, each in servers.items()} == {
+            "leesstad/hal/coa": ("192.0.2.7", 3799, None),
+            "leesstad/zaal/coa": ("192.0.2.9", 1700, None),
+        }
+        assert servers["leesstad/hal/coa"].secret == b"the-secret-of-the-hal"
+        assert not servers["leesstad/hal/coa"].answers_status
+        clients = {client.key: client for client in snapshot.clients}
+        assert clients["leesstad/hal"].dynamic_authorization_server == "leesstad/hal/coa"
+        names = [clients[f"leesstad/{name}"].operator_nas_identifier for name in ("hal", "zaal", "kelder")]
+        assert [len(name) for name in names] == [16, 16, 0]
+        assert names[0] != names[1]
+        assert names[0] == compiled(members).clients[0].operator_nas_identifier
+        assert not clients["leesstad/kelder"].requires_event_timestamp
+
+    def test_home_servers_may_change_sessions_where_somebody_takes_changes(self, members: Members) -> None:
+        """By their own address; one that a client has, or that two of them share, is nobody's."""
+        with members.change() as change:
+            for library, name, host in (
+                ("boekenburg", "one", "192.0.2.1"),
+                ("boekenburg", "named", "radius.boekenburg.test"),
+                ("boekenburg", "shared", "192.0.2.3"),
+                ("leesstad", "shared", "192.0.2.3"),
+                ("leesstad", "proxy", "192.0.2.4"),
+            ):
+                values = HomeServerValues(host)
+                home_servers.add_home_server(change, OPERATOR, library, name=name, values=values, secret="s" * 16)
+            proxy = AccessPointValues(address="192.0.2.4")
+            access_points.add_access_point(change, OPERATOR, "leesstad", name="proxy", values=proxy)
+        assert compiled(members).dynamic_authorization_clients == ()
+        with members.change() as change:
+            taking = AccessPointValues(address="192.0.2.7", coa_port=3799)
+            access_points.add_access_point(change, OPERATOR, "leesstad", name="hal", values=taking)
+        (changer,) = compiled(members).dynamic_authorization_clients
+        assert (changer.key, changer.library, changer.is_home_server) == ("boekenburg/one/coa", "boekenburg", True)
+        assert changer.networks == (ip_network("192.0.2.1/32"),)
+        assert changer.secret == b"s" * 16
+
     def test_client_has_prefix_and_operator_name(self, members: Members) -> None:
         """A client is what its row says; its Operator-Name is the library's first realm."""
         with members.change() as change:
