@@ -151,6 +151,59 @@ server default {{
     return _start(folder, secret=secret, modules=modules, sites=sites, proxy=proxy)
 
 
+def start_freeradius_accounting(folder: Path, *, host: str, port: int, secret: str) -> Program:
+    """A home server that takes accounting and writes each report to the file `detail`."""
+    sites = f"""
+server default {{
+  listen {{
+    type = acct
+    ipaddr = {host}
+    port = {port}
+  }}
+  preacct {{
+  }}
+  accounting {{
+    detail
+  }}
+}}
+"""
+    return _start(folder, secret=secret, modules=_detail(folder), sites=sites, proxy="")
+
+
+def start_freeradius_changes(folder: Path, *, host: str, port: int, secret: str) -> Program:
+    """What takes CoA and Disconnect, writes each to the file `detail`, and knows no session `unknown`."""
+    sites = f"""
+server default {{
+  listen {{
+    type = coa
+    ipaddr = {host}
+    port = {port}
+  }}
+  recv-coa {{
+    detail
+    if (&Acct-Session-Id == "unknown") {{
+      update reply {{
+        Error-Cause := Session-Context-Not-Found
+      }}
+      reject
+    }}
+    else {{
+      ok
+    }}
+  }}
+  send-coa {{
+  }}
+}}
+"""
+    modules = f"{_detail(folder)}always ok {{\n  rcode = ok\n}}\nalways reject {{\n  rcode = reject\n}}\n"
+    return _start(folder, secret=secret, modules=modules, sites=sites, proxy="")
+
+
+def _detail(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"detail {{\n  filename = {folder}/detail\n}}\n"
+
+
 def _start(folder: Path, *, secret: str, modules: str, sites: str, proxy: str) -> Program:
     program = require_program("freeradius", "freeradius")
     (folder / "radiusd.conf").write_text(f"""
