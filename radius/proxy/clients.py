@@ -66,6 +66,7 @@ class ClientState:
         "_cui_request",
         "_operator_name",
         "_operator_nas_identifier",
+        "_origin",
         "accepts",
         "client",
         "guest_attributes",
@@ -100,6 +101,7 @@ class ClientState:
         self._operator_name = build_attribute(_OPERATOR_NAME, _REALM_NAMESPACE + name) if name else b""
         nas = client.operator_nas_identifier
         self._operator_nas_identifier = build_attribute(_EXTENDED_1, _OPERATOR_NAS_IDENTIFIER + nas) if nas else b""
+        self._origin = self._operator_name + self._operator_nas_identifier
         self._cui_request = _CUI_REQUEST if client.requests_cui else b""
         self.request_filter = REQUEST_OF_PROXY if client.is_proxy else REQUEST_OF_ACCESS_POINT
         self.guest_attributes = _build_vlan(client.guest_vlan)
@@ -114,17 +116,16 @@ class ClientState:
 
     def appended_to(self, packet: Packet) -> bytes:
         """What is added to an Access-Request: where it comes from, and a question for the CUI."""
-        appended = self.origin_of(packet)
+        appended = self.origin_of(packet) if self.is_proxy else self._origin
         return appended + self._cui_request if self._cui_request and _CUI not in packet.types else appended
 
     def origin_of(self, packet: Packet) -> bytes:
         """Operator-Name, and Operator-NAS-Identifier where sessions may be changed; what a proxy says is kept."""
+        if not self.is_proxy:
+            return self._origin
         types = packet.types
-        origin = b"" if self.is_proxy and _OPERATOR_NAME in types else self._operator_name
-        if self.is_proxy and _EXTENDED_1 in types:
-            said = operator_nas_identifiers_of(packet)
-            return origin + (said or self._operator_nas_identifier)
-        return origin + self._operator_nas_identifier
+        said = operator_nas_identifiers_of(packet) if _EXTENDED_1 in types else b""
+        return (b"" if _OPERATOR_NAME in types else self._operator_name) + (said or self._operator_nas_identifier)
 
     def observe(self, packet: Packet) -> None:
         """Count where the Message-Authenticator of an authentic Access-Request stands."""

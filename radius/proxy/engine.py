@@ -162,7 +162,15 @@ class Engine:
             self.notices.drop(packet, client.key, now)
             return packet
         code = packet.code
-        if code not in _codes_of(client, listener):
+        if code not in (
+            _STREAM_CODES
+            if client.is_stream
+            else _DYNAMIC_CODES
+            if client.is_home_server
+            else _ACCOUNTING_CODES
+            if listener.is_accounting
+            else _AUTHENTICATION_CODES
+        ):
             self.notices.drop(DropReason.CODE_NOT_EXPECTED, client.key, now)
             return DropReason.CODE_NOT_EXPECTED
         reason = decide_request_authenticity(
@@ -185,11 +193,7 @@ class Engine:
             assert routes is not None  # a snapshot brings clients and routes together
             exchange = Exchange(client, packet, listener, source, key, routes.snapshot.revision, now)
             try:
-                if code == _ACCESS_REQUEST:
-                    client.observe(packet)
-                    self._take_access_request(exchange, routes, now)
-                else:
-                    self._take_other(exchange, routes, now)
+                self._take(exchange, routes, now)
             except Exception:
                 self.duplicates.forget(key, packet.authenticator)  # its repeat gets another chance
                 raise
@@ -210,63 +214,51 @@ class Engine:
             known = self._sources[source] = source
         return known
 
-    def _take_other(self, exchange: Exchange, routes: Routes, now: float) -> None:
+    def _take(self, exchange: Exchange, routes: Routes, now: float) -> None:
+        """A new request is on its way, or has its answer."""
         packet = exchange.packet
-        if packet.code == _STATUS_SERVER:
-            octets = answer_status(packet, exchange.client.keyed, is_accounting=exchange.listener.is_accounting)
-            self._answers.answer(exchange, octets, now)
-        elif packet.code == _ACCOUNTING_REQUEST:
-            self._take_accounting(exchange, routes, now)
+        decided: Realm | RefusalReason | DropReason | None
+        if packet.code == _ACCESS_REQUEST:
+            exchange.client.observe(packet)
+            decided = decide_request(packet, exchange.client, routes)
+            if decided is RefusalReason.USER_NAME_MISSING and not packet.message_authenticator:
+                decided = DropReason.MESSAGE_AUTHENTICATOR_MISSING  # perhaps nobody of ours sent it
         else:
-            self._take_change(exchange, now)
-
-    def _take_access_request(self, exchange: Exchange, routes: Routes, now: float) -> None:
-        packet = exchange.packet
-        realm = decide_request(packet, exchange.client, routes)
-        if isinstance(realm, RefusalReason):
-            if realm is RefusalReason.USER_NAME_MISSING and not packet.message_authenticator:
-                self._answers.drop(
-                    exchange, DropReason.MESSAGE_AUTHENTICATOR_MISSING, now
-                )  # perhaps nobody of ours sent it
+            decided = self._decide_other(exchange, routes, now)
+        if isinstance(decided, Realm):
+            exchange.realm = decided
+            if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
+                decided = RefusalReason.LOOP
             else:
-                self._answers.refuse(exchange, realm, now)
-            return
-        exchange.realm = realm
-        self._send(exchange, realm, now)
+                refusal = self.protection.decide(exchange, exchange.realm, now)
+                decided = self.forwarding.forward(exchange, exchange.realm, now) if refusal is None else refusal
+        if isinstance(decided, RefusalReason):
+            self._answers.refuse(exchange, decided, now)
+        elif decided is not None:
+            self._answers.drop(exchange, decided, now)
 
-    def _take_accounting(self, exchange: Exchange, routes: Routes, now: float) -> None:
-        realm = decide_accounting(exchange.packet, exchange.client, routes)
-        if not isinstance(realm, Realm):
-            self._answers.account(exchange, realm, now)
-            return
-        exchange.realm = realm
-        exchange.passage = accounting_passage(exchange.packet, exchange.client, realm)
-        self._send(exchange, realm, now)
-
-    def _take_change(self, exchange: Exchange, now: float) -> None:
-        operators = self._operators
-        assert operators is not None  # it came with the snapshot
-        going = decide_change(exchange.packet, exchange.client, operators, self._answers.wall_clock())
-        if isinstance(going, RefusalReason):
-            self._answers.refuse(exchange, going, now)
-        elif isinstance(going, DropReason):
-            self._answers.drop(exchange, going, now)
-        else:
-            exchange.realm, exchange.passage = going
-            self._send(exchange, exchange.realm, now)
-
-    def _send(self, exchange: Exchange, realm: Realm, now: float) -> None:
-        packet = exchange.packet
-        if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
-            self._answers.refuse(exchange, RefusalReason.LOOP, now)
-            return
-        refusal: RefusalReason | DropReason | None = self.protection.decide(exchange, realm, now)
-        if refusal is None:
-            refusal = self.forwarding.forward(exchange, realm, now)
-        if isinstance(refusal, RefusalReason):
-            self._answers.refuse(exchange, refusal, now)
-        elif refusal is not None:
-            self._answers.drop(exchange, refusal, now)
+    def _decide_other(
+        self, exchange: Exchange, routes: Routes, now: float
+    ) -> Realm | RefusalReason | DropReason | None:
+        """Return where a request goes that asks for nobody to be let in; None: it is answered."""
+        packet, client = exchange.packet, exchange.client
+        if packet.code == _STATUS_SERVER:
+            octets = answer_status(packet, client.keyed, is_accounting=exchange.listener.is_accounting)
+            self._answers.answer(exchange, octets, now)
+            return None
+        if packet.code == _ACCOUNTING_REQUEST:
+            realm = decide_accounting(packet, client, routes)
+            if realm is None:
+                self._answers.account(exchange, None, now)
+            elif isinstance(realm, Realm):
+                exchange.passage = accounting_passage(packet, client, realm)
+            return realm
+        assert self._operators is not None  # it came with the snapshot
+        going = decide_change(packet, client, self._operators, self._answers.wall_clock())
+        if isinstance(going, (RefusalReason, DropReason)):
+            return going
+        realm, exchange.passage = going
+        return realm
 
     # From home servers.
 
@@ -373,14 +365,6 @@ class Engine:
         """What is due is done: requests sent again or given up, home servers asked, what is old forgotten."""
         self.forwarding.on_timer(now)
         self.duplicates.on_timer(now)
-
-
-def _codes_of(client: ClientState, listener: Listener) -> frozenset[int]:
-    if client.is_stream:
-        return _STREAM_CODES
-    if client.is_home_server:
-        return _DYNAMIC_CODES
-    return _ACCOUNTING_CODES if listener.is_accounting else _AUTHENTICATION_CODES
 
 
 def _decide_response(packet: Packet, upstream: Upstream, exchange: Exchange | None) -> DropReason | None:
