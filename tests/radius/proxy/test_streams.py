@@ -9,7 +9,13 @@ import pytest
 
 from federation.snapshot import Snapshot
 from radius.proxy.service import ProxyService
-from radius.wire.authenticators import Verdict, sign_request, verify_message_authenticator
+from radius.wire.authenticators import (
+    Verdict,
+    sign_request,
+    verify_message_authenticator,
+    verify_request_authenticator,
+    verify_response,
+)
 from radius.wire.codes import Code
 from radius.wire.packet import HEADER_OCTETS, Packet
 from tests.radius.proxy.streams import (
@@ -31,7 +37,7 @@ from tests.radius.proxy.streams import (
     trust_of,
     until,
 )
-from tests.radius.proxy.world import access_request
+from tests.radius.proxy.world import access_request, respond, user_name
 from tests.radius.transport.tls.members import Authority, nai_realm, names_of
 
 AUTHENTICATOR = bytes(range(16))
@@ -120,6 +126,25 @@ class TestLogin:
             sign_request(Code.ACCOUNTING_REQUEST, 4, b"", b"\x28\x06\x00\x00\x00\x01", RADSEC)
         )
         assert accounting.code == Code.ACCOUNTING_RESPONSE
+
+    async def test_accounting_goes_to_a_library_that_asked_for_it(self, federation: Federation) -> None:
+        """Over a connection of its own, to whose certificate fits as for sign-ins; the answer comes back."""
+        snapshot = federation.snapshot(revision=2)
+        server = replace(snapshot.home_servers["home/tls"], key="home/tls/acct")
+        realm = replace(snapshot.realms["home.example"], accounting_servers=(server.key,))
+        servers = {**snapshot.home_servers, server.key: server}
+        federation.service.swap(replace(snapshot, home_servers=servers, realms={"home.example": realm}))
+        federation.home.answer = lambda request: respond(
+            request, Code.ACCOUNTING_RESPONSE if request.code == Code.ACCOUNTING_REQUEST else 2, keyed=RADSEC
+        )
+        device = await federation.device()
+        report = sign_request(Code.ACCOUNTING_REQUEST, 4, b"", user_name() + b"\x28\x06\x00\x00\x00\x01", RADSEC)
+        answer = await device.ask(report)
+        assert (answer.code, answer.identifier) == (Code.ACCOUNTING_RESPONSE, 4)
+        assert verify_response(answer, RADSEC, report[4:20])
+        assert [request.code for request in federation.home.requests] == [Code.ACCOUNTING_REQUEST]
+        assert verify_request_authenticator(federation.home.requests[0], RADSEC)
+        assert federation.service.notices.accounting == {"forwarded": 1}
 
     async def test_repeat_is_not_forwarded_again(self, federation: Federation) -> None:
         """A duplicate on the same connection gets the same octets, and the home server is asked once."""
