@@ -74,6 +74,8 @@ PURE = (
     "radius.wire",
     "radius.exchange",
     "radius.discovery",
+    "radius.proxy.accounting",
+    "radius.proxy.dynamic_authorization",
     "radius.proxy.pipeline",
     "radius.eap.machine",
     *sorted(FEDERATION_CORE),

@@ -303,10 +303,12 @@ def _name_opaquely(key: bytes, name: str) -> bytes:
 def _find_changers(clients: Sequence[Client], members: Sequence[_Member]) -> tuple[Client, ...]:
     """The home servers that are no clients beside it, as those that may change the sessions of their patrons.
 
-    A packet is known by the address that it comes from. One that is a client's is that client's; one that several
-    servers share proves none of them; a name is no address.
+    A packet is known by the address that it comes from. One inside a client's network is that client's, or a library
+    could cut off its neighbour's access points with home servers in their places; one that several servers share proves
+    none of them; a name is no address.
     """
     taken = {network for client in clients for network in client.networks}
+    lengths = {(network.version, network.prefixlen) for network in taken}
     servers = [
         (ip_network(server.host), server)
         for member in members
@@ -324,7 +326,10 @@ def _find_changers(clients: Sequence[Client], members: Sequence[_Member]) -> tup
             is_home_server=True,
         )
         for network, server in servers
-        if counts[network] == 1 and network not in taken
+        if counts[network] == 1
+        and not any(
+            network.version == version and network.supernet(new_prefix=length) in taken for version, length in lengths
+        )
     )
 
 

@@ -77,7 +77,8 @@ class Operators:
         if not snapshot.dynamic_authorization_servers:
             return
         for client in snapshot.clients:
-            self._names.setdefault(client.operator_name, client.library)
+            if client.operator_name:
+                self._names.setdefault(client.operator_name, client.library)
             if client.dynamic_authorization_server:
                 self._servers.setdefault(client.library, []).append(client)
 

@@ -105,7 +105,7 @@ class TestCompile:
         assert not clients["leesstad/kelder"].requires_event_timestamp
 
     def test_home_servers_may_change_sessions_where_somebody_takes_changes(self, members: Members) -> None:
-        """By their own address; one that a client has, or that two of them share, is nobody's."""
+        """By their own address; one in a client's network, or that two of them share, is not theirs."""
         with members.change() as change:
             for library, name, host in (
                 ("boekenburg", "one", "192.0.2.1"),
@@ -113,16 +113,21 @@ class TestCompile:
                 ("boekenburg", "shared", "192.0.2.3"),
                 ("leesstad", "shared", "192.0.2.3"),
                 ("leesstad", "proxy", "192.0.2.4"),
+                ("boekenburg", "in-leesstads-place", "198.51.100.9"),
+                ("boekenburg", "six", "2001:db8::1"),
             ):
                 values = HomeServerValues(host)
                 home_servers.add_home_server(change, OPERATOR, library, name=name, values=values, secret="s" * 16)
             proxy = AccessPointValues(address="192.0.2.4")
             access_points.add_access_point(change, OPERATOR, "leesstad", name="proxy", values=proxy)
+            places = AccessPointValues(address="198.51.100.0/24")
+            access_points.add_access_point(change, OPERATOR, "leesstad", name="network", values=places)
         assert compiled(members).dynamic_authorization_clients == ()
         with members.change() as change:
             taking = AccessPointValues(address="192.0.2.7", coa_port=3799)
             access_points.add_access_point(change, OPERATOR, "leesstad", name="hal", values=taking)
-        (changer,) = compiled(members).dynamic_authorization_clients
+        changer, six = compiled(members).dynamic_authorization_clients
+        assert (six.key, six.networks) == ("boekenburg/six/coa", (ip_network("2001:db8::1/128"),))
         assert (changer.key, changer.library, changer.is_home_server) == ("boekenburg/one/coa", "boekenburg", True)
         assert changer.networks == (ip_network("192.0.2.1/32"),)
         assert changer.secret == b"s" * 16

@@ -334,6 +334,12 @@ class TestWhereItMayGo:
         world.send(change(operators + FRESH), HOME_ADDRESS)
         assert_refused(world, RefusalReason.UNROUTABLE, ErrorCause.REQUEST_NOT_ROUTABLE)
 
+    def test_nobody_is_called_nothing(self) -> None:
+        """A library without a name is not found by an empty one."""
+        world = World(agreed(replace(ACCESS_POINT, library="nameless", operator_name="")))
+        world.send(change(build_attribute(AttributeType.OPERATOR_NAME, b"1") + FRESH), HOME_ADDRESS)
+        assert_refused(world, RefusalReason.UNROUTABLE, ErrorCause.REQUEST_NOT_ROUTABLE)
+
     def test_name_of_a_realm_is_its_owners(self) -> None:
         """Nobody draws another library's changes to itself by calling its access points like it."""
         liar = replace(SECOND, key="liar/ap", library="liar", operator_name="visited.example")
