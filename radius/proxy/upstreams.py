@@ -105,12 +105,11 @@ class Upstream:
         """Another source port or connection, if there may be one and the system gives it."""
         if self.is_draining or not self.identifiers.may_grow:
             return None
+        flow: Flow | None = None
         if self.is_stream:
             flow = self._open_stream(self) if self._open_stream is not None else None
         elif self.address is not None:
             flow = self._open(self.address, self.server.port, self.receive)
-        else:
-            flow = None
         if flow is not None:
             self.identifiers.add_flow(flow)
         return flow
