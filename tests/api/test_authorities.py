@@ -18,7 +18,7 @@ def test_key_goes_out_encrypted_and_is_forgotten_for_a_proof(federation: Library
     found = operator.post(f"{PATH}/export-root", json={"passphrase": PASSPHRASE}).json()
     assert "ENCRYPTED" in found["key_pem"]
     root = open_root(found["key_pem"].encode(), found["certificate_pem"].encode(), PASSPHRASE)
-    for wrong in ("x", base64.b64encode(b"x" * 70).decode()):
+    for wrong in ("x", "é", base64.b64encode(b"x" * 70).decode()):
         refused = operator.post(f"{PATH}/forget-root", json={"proof": wrong})
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "#/proof")
     proof = base64.b64encode(sign_proof(root)).decode()
