@@ -13,6 +13,7 @@ from federation.events import Outcome, SignIn
 from federation.reasons import RefusalReason
 from federation.snapshot import Realm, Snapshot
 from radius.errors import DropReason
+from radius.exchange.admission import KnownStates
 from radius.exchange.duplicates import Duplicates, Seen
 from radius.exchange.liveness import HopEvent, HopState
 from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy
@@ -89,6 +90,7 @@ class Engine:
         self.routes: Routes | None = None
         self.clients = Clients(())
         self.duplicates = Duplicates()
+        self.known_states = KnownStates()
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
         self._operators: Operators | None = None
         self._sources: dict[Address, Address] = {}
@@ -341,7 +343,9 @@ class Engine:
         elif exchange.passage is not None:
             pass  # a change of a session is counted as an answer, and is no sign-in
         elif packet.code == _ACCESS_CHALLENGE:
-            self.forwarding.pin(exchange, packet.value_of(_STATE))
+            state = packet.value_of(_STATE)
+            self.forwarding.pin(exchange, state)
+            self.known_states.add(exchange.client.key, state)
         elif packet.code == _ACCESS_ACCEPT:
             self.protection.accept(exchange)
             if is_delivered:
