@@ -147,6 +147,7 @@ class ClientState:
             "message_authenticator_first": self.signed_first,
             "message_authenticator_later": self.signed_later,
             "message_authenticator_missing": self.unsigned,
+            **({} if self.is_stream else {"message_authenticator_required": int(self.requires_message_authenticator)}),
         }
 
 

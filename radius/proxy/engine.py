@@ -282,8 +282,10 @@ class Engine:
         reason = _decide_response(packet, upstream, exchange)
         if reason is not None or exchange is None:  # anybody can send it: timers and liveness stay as they are
             reason = reason or DropReason.UNMATCHED_RESPONSE
+            upstream.unsigned += reason is DropReason.MESSAGE_AUTHENTICATOR_MISSING
             self.notices.drop(reason, upstream.key, now)
             return reason
+        upstream.observe(packet)
         self.protection.hear(exchange, upstream.key)
         if upstream.liveness.state is not HopState.UP:
             self.forwarding.watch.see(upstream, HopEvent.ANSWERED, now)

@@ -11,6 +11,7 @@ from radius.exchange.liveness import HopState, Liveness
 from radius.proxy.exchange import Exchange
 from radius.proxy.ports import Flow, FlowOpener, Stream, StreamOpener
 from radius.wire.authenticators import KeyedSecret
+from radius.wire.packet import HEADER_OCTETS, Packet
 
 MAX_FLOWS: Final = 64  # source ports to one home server: 16,320 requests outstanding
 MAX_STREAMS: Final = 16  # connections to one home server: 4,080 requests outstanding
@@ -54,8 +55,11 @@ class Upstream:
         "requests",
         "requires_message_authenticator",
         "server",
+        "signed_first",
+        "signed_later",
         "standing",
         "timeouts",
+        "unsigned",
     )
 
     def __init__(
@@ -91,6 +95,10 @@ class Upstream:
         self.repeats = 0
         self.timeouts = 0
         self.late = 0
+        # Where the Message-Authenticator of its answers stood (CVE-2024-3596).
+        self.signed_first = 0
+        self.signed_later = 0
+        self.unsigned = 0
         self._open = open_flow
         self._open_stream = open_stream
         self._events = events
@@ -100,6 +108,16 @@ class Upstream:
     def is_down(self) -> bool:
         """Whether it is believed not to answer, or can not be asked."""
         return self.liveness.state is HopState.DOWN or self.address is None or self.lost_at is not None
+
+    def observe(self, packet: Packet) -> None:
+        """Count where the Message-Authenticator of an authentic answer stands."""
+        offset = packet.message_authenticator
+        if offset == HEADER_OCTETS:
+            self.signed_first += 1
+        elif offset:
+            self.signed_later += 1
+        else:
+            self.unsigned += 1
 
     def open_flow(self) -> Flow | None:
         """Another source port or connection, if there may be one and the system gives it."""
@@ -168,6 +186,15 @@ class Upstream:
             "repeats": self.repeats,
             "timeouts": self.timeouts,
             "late": self.late,
+            **(self._posture() if self.server.transport is Transport.UDP else {}),
+        }
+
+    def _posture(self) -> dict[str, object]:
+        return {
+            "message_authenticator_first": self.signed_first,
+            "message_authenticator_later": self.signed_later,
+            "message_authenticator_missing": self.unsigned,
+            "message_authenticator_required": int(self.requires_message_authenticator),
         }
 
 
