@@ -19,6 +19,8 @@ MISSES_IN_A_ROW: Final = 5
 SILENT_SECONDS: Final = 10.0  # that the misses in a row span, at least
 OUTCOMES_KEPT: Final = 20
 FAILED_OF_KEPT: Final = 16  # more of them open it: a library that answers now and then
+HICCUP_SECONDS: Final = 2.0  # after the first repeat: a link that was away for a second has lost a burst, no more
+REPEAT_SECONDS: Final = 0.1  # of all that waits for a silent realm, one request is repeated this often
 TRIAL_SECONDS: Final = 10.0  # one request goes through an open breaker this often
 FORGOTTEN_SECONDS: Final = 600.0  # nobody asks for the realm any more
 MAX_BREAKERS: Final = 4096  # realms of a default route are named by strangers
@@ -36,7 +38,7 @@ class BreakerState(StrEnum):
 class Breaker:
     """One realm at one next hop."""
 
-    __slots__ = ("_failed", "_misses", "_outcomes", "_silent_since", "_trial_at", "last_used_at", "state")
+    __slots__ = ("_failed", "_misses", "_outcomes", "_repeat_at", "_silent_since", "_trial_at", "last_used_at", "state")
 
     def __init__(self, now: float) -> None:
         """It is closed."""
@@ -47,15 +49,29 @@ class Breaker:
         self._outcomes: deque[bool] = deque(maxlen=OUTCOMES_KEPT)  # whether it failed
         self._failed = 0
         self._trial_at = 0.0
+        self._repeat_at = 0.0
 
     @property
     def is_clean(self) -> bool:
         """Whether there is nothing left to remember."""
         return self.state is BreakerState.CLOSED and not self._misses and not self._failed
 
+    def is_silent(self, now: float) -> bool:
+        """Whether nothing has come for several requests in a row and for longer than a hiccup takes."""
+        return self._misses >= MISSES_IN_A_ROW and now - self._silent_since >= HICCUP_SECONDS
+
     def would_admit(self, now: float) -> bool:
         """Whether a request would go through now."""
         return self.state is BreakerState.CLOSED or now >= self._trial_at
+
+    def may_repeat(self, now: float) -> bool:
+        """Whether this repeat goes out: while the realm is silent, one now and then, to hear when it is back."""
+        if not self.is_silent(now):
+            return True
+        if now < self._repeat_at:
+            return False
+        self._repeat_at = now + REPEAT_SECONDS
+        return True
 
     def admit(self, now: float) -> bool:
         """Whether this request goes through; when it is the trial of an open breaker, the next is seconds away."""
@@ -129,6 +145,16 @@ class Breakers:
         """Whether this request of the realm goes to that hop."""
         breaker = self._breakers.get((realm, hop))
         return breaker is None or breaker.admit(now)
+
+    def is_silent(self, realm: str, hop: str, now: float) -> bool:
+        """Whether nothing has come from the realm at that hop for several requests in a row."""
+        breaker = self._breakers.get((realm, hop))
+        return breaker is not None and breaker.is_silent(now)
+
+    def may_repeat(self, realm: str, hop: str, now: float) -> bool:
+        """Whether this repeat of a request of the realm goes to that hop."""
+        breaker = self._breakers.get((realm, hop))
+        return breaker is None or breaker.may_repeat(now)
 
     def miss(self, realm: str, hop: str, now: float) -> bool:
         """A request was sent again; returns whether this opened the breaker."""
