@@ -219,7 +219,7 @@ class Forwarding:
     def _grow(self, upstream: Upstream, exchange: Exchange, now: float) -> Slot[Flow, Exchange] | RefusalReason:
         """All identifiers are in use: take one of another source port."""
         if not upstream.identifiers.may_grow:
-            return RefusalReason.REALM_OVERLOAD
+            return RefusalReason.NO_IDENTIFIER
         if upstream.open_flow() is None:
             self.watch.see(upstream, HopEvent.TRANSPORT_FAILED, now)
             return RefusalReason.NO_LIVE_HOME_SERVER
