@@ -213,7 +213,6 @@ class Forwarding:
             candidates,
             pinned=next((each for each in candidates if each.key == pinned), None) if pinned else None,
             affinity=packet.value_of(_CALLING_STATION_ID) + realm.name.encode(),
-            spreads=bool(candidates) and candidates[0].server.is_hosted,
         )
 
     def _grow(self, upstream: Upstream, exchange: Exchange, now: float) -> Slot[Flow, Exchange] | RefusalReason:
@@ -382,11 +381,12 @@ class Forwarding:
             self._answers.drop(exchange, refusal, now)
 
     def _time_out(self, exchange: Exchange, upstream: Upstream, now: float) -> None:
-        """A client that is an access point gets a no; a proxy of a sign-in gets silence: it may know another way."""
+        """The client gets what its policy says: a no, a Protocol-Error, or nothing, since it may know another way."""
         self._give_up(exchange)
         upstream.timeouts += 1
         self.protection.fail(exchange, upstream.key, now)
-        if exchange.client.is_proxy and exchange.passage is None:
+        is_realm_silent = self.protection.is_silent(exchange, upstream.key, now)
+        if exchange.passage is None and exchange.client.hears_nothing(is_realm_silent=is_realm_silent):
             self._answers.tell(exchange, Outcome.UNANSWERED, RefusalReason.HOME_SERVER_TIMEOUT, now)
             self._answers.drop(exchange, DropReason.HOP_TIMEOUT_SILENT, now)
         else:

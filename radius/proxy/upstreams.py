@@ -60,6 +60,7 @@ class Upstream:
         "standing",
         "timeouts",
         "unsigned",
+        "weight",
     )
 
     def __init__(
@@ -78,6 +79,7 @@ class Upstream:
         """
         self.server = server
         self.key = server.key
+        self.weight = server.weight or int(server.is_hosted)  # hosted ones are equals
         self.keyed = KeyedSecret(server.secret)
         self.is_stream = server.transport is Transport.TLS
         # Over TLS nothing can be put in on the way: the flag is for UDP (CVE-2024-3596).
