@@ -121,39 +121,39 @@ class Breaker:
 class Breakers:
     """The breakers of one proxy; there are none while every realm is answered."""
 
-    __slots__ = ("_breakers",)
+    __slots__ = ("by_key",)
 
     def __init__(self) -> None:
         """All realms are believed to answer."""
-        self._breakers: dict[Key, Breaker] = {}
+        self.by_key: dict[Key, Breaker] = {}
 
     def __len__(self) -> int:
         """Of how many something went unanswered lately."""
-        return len(self._breakers)
+        return len(self.by_key)
 
     @property
     def open(self) -> Iterator[Key]:
         """The realms, with their next hops, that are refused."""
-        return (key for key, breaker in self._breakers.items() if breaker.state is BreakerState.OPEN)
+        return (key for key, breaker in self.by_key.items() if breaker.state is BreakerState.OPEN)
 
     def would_admit(self, realm: str, hop: str, now: float) -> bool:
         """Whether a request of the realm would go to that hop now."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         return breaker is None or breaker.would_admit(now)
 
     def admit(self, realm: str, hop: str, now: float) -> bool:
         """Whether this request of the realm goes to that hop."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         return breaker is None or breaker.admit(now)
 
     def is_silent(self, realm: str, hop: str, now: float) -> bool:
         """Whether nothing has come from the realm at that hop for several requests in a row."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         return breaker is not None and breaker.is_silent(now)
 
     def may_repeat(self, realm: str, hop: str, now: float) -> bool:
         """Whether this repeat of a request of the realm goes to that hop."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         return breaker is None or breaker.may_repeat(now)
 
     def miss(self, realm: str, hop: str, now: float) -> bool:
@@ -176,32 +176,32 @@ class Breakers:
 
     def answer(self, realm: str, hop: str) -> bool:
         """A valid answer came, perhaps late; returns whether this closed the breaker."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         if breaker is None:
             return False
         before = breaker.state
         breaker.answer()
         if breaker.is_clean:
-            del self._breakers[realm, hop]
+            del self.by_key[realm, hop]
         return breaker.state is not before
 
     def forget_hop(self, hop: str) -> None:
         """The hop was dead and lives again: what was silent with it may be tried at once."""
-        for key in [key for key in self._breakers if key[1] == hop]:
-            del self._breakers[key]
+        for key in [key for key in self.by_key if key[1] == hop]:
+            del self.by_key[key]
 
     def _find(self, realm: str, hop: str, now: float) -> Breaker | None:
         """The breaker, made now if it has to be; None when the table is full of others that are in use."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         if breaker is None:
-            if len(self._breakers) >= MAX_BREAKERS and not self._forget_old(now):
+            if len(self.by_key) >= MAX_BREAKERS and not self._forget_old(now):
                 return None
-            breaker = self._breakers[realm, hop] = Breaker(now)
+            breaker = self.by_key[realm, hop] = Breaker(now)
         breaker.last_used_at = now
         return breaker
 
     def _forget_old(self, now: float) -> bool:
-        old = [key for key, breaker in self._breakers.items() if now - breaker.last_used_at > FORGOTTEN_SECONDS]
+        old = [key for key, breaker in self.by_key.items() if now - breaker.last_used_at > FORGOTTEN_SECONDS]
         for key in old:
-            del self._breakers[key]
+            del self.by_key[key]
         return bool(old)

@@ -37,7 +37,7 @@ from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
 from radius.wire.codes import EXPECTED_RESPONSES, AttributeType, Code
-from radius.wire.packet import Packet, parse_packet
+from radius.wire.packet import HEADER_OCTETS, Packet, parse_packet
 from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_response
 
 MAX_SOURCES: Final = 4096  # client addresses with their ports; beyond, they are learnt anew
@@ -285,7 +285,11 @@ class Engine:
             upstream.unsigned += reason is DropReason.MESSAGE_AUTHENTICATOR_MISSING
             self.notices.drop(reason, upstream.key, now)
             return reason
-        upstream.observe(packet)
+        if packet.message_authenticator == HEADER_OCTETS:
+            upstream.signed_first += 1
+        else:
+            upstream.observe(packet)
+        upstream.heard_at = now
         self.protection.hear(exchange, upstream.key)
         if upstream.liveness.state is not HopState.UP:
             self.forwarding.watch.see(upstream, HopEvent.ANSWERED, now)

@@ -344,13 +344,15 @@ class Forwarding:
             return
         if exchange.attempts < self._policy.maximum_count:
             exchange.attempts += 1
+            # A hop that has answered others meanwhile is alive: only the realm is silent (RFC 3539 §3.4.1).
+            if upstream.heard_at < now - exchange.interval:
+                self.watch.see(upstream, HopEvent.UNANSWERED, now)
             exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())
             self.protection.miss(exchange, upstream.key, now)
-            self.watch.see(upstream, HopEvent.UNANSWERED, now)
-            # Over a connection nothing is sent twice (RFC 6613 §2.6.1).
-            if not upstream.is_stream and self.protection.may_repeat(exchange, upstream.key, now):
+            if self.protection.may_repeat(exchange, upstream.key, now):
                 upstream.repeats += 1
-                slot.flow.send(exchange.octets)
+                if not upstream.is_stream:  # over a connection nothing is sent twice (RFC 6613 §2.6.1)
+                    slot.flow.send(exchange.octets)
         exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
 
     def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:

@@ -83,7 +83,7 @@ class Protection:
     def decide_hop(self, realm: Realm, hop: str, now: float) -> RefusalReason | None:
         """Why a request of the realm does not go to that home server; None when it does."""
         breakers = self.breakers
-        if not len(breakers):
+        if not breakers.by_key:
             return None
         is_crowded = self.realms.count_of(realm.name) >= MAX_OUTSTANDING_PER_SILENT_REALM
         if is_crowded and breakers.is_silent(realm.name, hop, now):

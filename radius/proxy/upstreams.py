@@ -11,7 +11,7 @@ from radius.exchange.liveness import HopState, Liveness
 from radius.proxy.exchange import Exchange
 from radius.proxy.ports import Flow, FlowOpener, Stream, StreamOpener
 from radius.wire.authenticators import KeyedSecret
-from radius.wire.packet import HEADER_OCTETS, Packet
+from radius.wire.packet import Packet
 
 MAX_FLOWS: Final = 64  # source ports to one home server: 16,320 requests outstanding
 MAX_STREAMS: Final = 16  # connections to one home server: 4,080 requests outstanding
@@ -43,6 +43,7 @@ class Upstream:
         "address",
         "answers",
         "check_authenticator",
+        "heard_at",
         "identifiers",
         "is_draining",
         "is_stream",
@@ -92,6 +93,7 @@ class Upstream:
         self.lost_at: float | None = None  # since when none does
         self.is_draining = False  # it left the snapshot, and what it was asked may still be answered
         self.check_authenticator = b""  # of the Status-Server that is out
+        self.heard_at = float("-inf")  # when it last answered a request, in time or late
         self.requests = 0
         self.answers = 0
         self.repeats = 0
@@ -112,11 +114,8 @@ class Upstream:
         return self.liveness.state is HopState.DOWN or self.address is None or self.lost_at is not None
 
     def observe(self, packet: Packet) -> None:
-        """Count where the Message-Authenticator of an authentic answer stands."""
-        offset = packet.message_authenticator
-        if offset == HEADER_OCTETS:
-            self.signed_first += 1
-        elif offset:
+        """Count an authentic answer whose Message-Authenticator is not the first attribute."""
+        if packet.message_authenticator:
             self.signed_later += 1
         else:
             self.unsigned += 1

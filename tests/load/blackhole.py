@@ -49,7 +49,7 @@ class Case:
     source: str = SAME_CLIENT
     """Which client asks for it: the one that the normal load comes from, or another."""
     rate: float = TROUBLE_PER_SECOND
-    window: int = 12_000
+    window: int = 6000
 
 
 CASES: Final[dict[str, Case]] = {

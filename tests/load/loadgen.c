@@ -174,7 +174,7 @@ int main(int argc, char **argv) {
             }
         }
         now = nanoseconds();
-        if (now - scan > 5000000u) {
+        if (now - scan > 20000000u) {
             scan = now;
             for (unsigned s = 0; s < sockets; s++)
                 for (int id = 0; id < 256; id++) {

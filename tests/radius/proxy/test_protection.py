@@ -110,6 +110,24 @@ class TestSilentRealm:
         world.answer(flow, respond(parse(octets)))
         assert len(world.take_answers()) == 1
 
+    def test_hop_that_answers_others_is_not_suspected(self) -> None:
+        """A realm that is silent, or answers late, says nothing about the server behind which it stands."""
+        world = World(
+            make_snapshot(
+                home_server("home/1"),
+                realms={name: Realm(name, "home", ("home/1",)) for name in ("silent.example", "home.example")},
+            )
+        )
+        for number in range(30):
+            ask_silent(world, number)
+            world.send(access_request(authenticator=number.to_bytes(16)), ("192.0.2.2", 2000 + number))
+            for flow, octets in world.take_requests():
+                packet = parse(octets)
+                if packet.value_of(AttributeType.USER_NAME).endswith(b"home.example"):
+                    world.answer(flow, respond(packet))
+            world.run(1.0)
+        assert [fields for event, fields in world.lines if event == "home_server_state"] == []
+
     def test_timer_is_met_in_portions(self) -> None:
         """A thousand deadlines of one moment do not hold up what comes meanwhile."""
         world = two_libraries()
