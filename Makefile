@@ -5,7 +5,7 @@ COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help venv demo test test-compiled check peers compiled fuzz simulation bench soak clean
+.PHONY: help venv demo test test-compiled check peers compiled fuzz simulation bench soak blackhole clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench: $(VENV)/.test compiled ## the load measurements beside the peers that are
 
 soak: $(VENV)/.test ## ten minutes of load, churn and garbage; the proxy must not grow (ARGS="--seconds 180")
 	$(BIN)/python -m tests.load.soak $(ARGS)
+
+blackhole: $(VENV)/.test compiled ## what others feel while one library does not answer (ARGS=--help)
+	$(BIN)/python -m tests.load.blackhole $(ARGS)
 
 clean: ## away with what was built here
 	rm -rf $(VENV) $(COMPILED) build dist .pytest_cache .ruff_cache .hypothesis .coverage

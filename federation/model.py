@@ -9,7 +9,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Generic, NewType, TypeVar
 
-from federation.snapshot import EapMethod, Transport
+from federation.snapshot import EapMethod, OnTimeout, Transport
 
 LibraryId = NewType("LibraryId", str)
 
@@ -131,6 +131,8 @@ class AccessPoint:
     coa_port: int | None  # None: it takes no changes of running sessions
     coa_host: str | None  # None: where its requests come from
     require_event_timestamp: bool
+    protocol_errors: bool
+    on_timeout: OnTimeout
     require_message_authenticator: bool
     secret_changed_at: datetime | None
     version: int
@@ -147,6 +149,7 @@ class HomeServerEntry:
     host: str
     port: int
     accounting_port: int | None  # None: accounting does not go there
+    weight: int  # its share of the devices; 0: it is asked in its order
     require_message_authenticator: bool
     secret_changed_at: datetime | None
     version: int

@@ -26,7 +26,6 @@ class RefusalReason(StrEnum):
     LOOP_BACK = "loop_back"  # the next hop is the peer that asked
     LOOP = "loop"  # the request has been here before
     TOO_MANY_HOPS = "too_many_hops"
-    REALM_NOT_ALLOWED = "realm_not_allowed"  # this client may not ask for this realm
 
     # Policy.
     PAP_ACROSS_LIBRARIES = "pap_across_libraries"  # a readable password would leave the library
@@ -54,6 +53,7 @@ class RefusalReason(StrEnum):
     HOME_SERVER_TIMEOUT = "home_server_timeout"
     REALM_UNAVAILABLE = "realm_unavailable"  # the breaker of (realm, next hop) is open
     REALM_OVERLOAD = "realm_overload"
+    NO_IDENTIFIER = "no_identifier"  # all of them are in use towards the next hop
     CLIENT_OVERLOAD = "client_overload"
     REPEATED_REJECTS = "repeated_rejects"  # the home server refused this device again and again
 

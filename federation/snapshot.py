@@ -31,6 +31,15 @@ class Transport(StrEnum):
     TLS = "tls"  # RFC 6614
 
 
+class OnTimeout(StrEnum):
+    """What a client gets when its request was not answered in time."""
+
+    AUTO = "auto"  # what helps most: see `radius.proxy.clients`
+    REJECT = "reject"
+    DROP = "drop"  # nothing: it tries elsewhere, and may believe that this proxy is dead
+    PROTOCOL_ERROR = "protocol-error"  # RFC 7930 §4
+
+
 class EapMethod(StrEnum):
     """An authentication method of the hosted home server, in the words of `probe --method`."""
 
@@ -68,6 +77,8 @@ class Client:
     dynamic_authorization_server: str = ""  # key of where it takes changes of sessions; empty: it takes none
     requires_event_timestamp: bool = True  # of who changes a session there
     operator_nas_identifier: bytes = b""  # what home servers know it by (RFC 8559 §3.4); empty: nothing
+    takes_protocol_errors: bool = False  # it understands Protocol-Error (RFC 7930 §4)
+    on_timeout: OnTimeout = OnTimeout.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ class HomeServer:
     requires_message_authenticator: bool = True
     is_hosted: bool = False
     answers_status: bool = True  # it knows Status-Server; access points that take changes do not
+    weight: int = 0  # its share of the devices among neighbours that have one, too; 0: it is asked in its order
     # That are its library's, for NAIRealm in its certificate (RFC 7585 §2.2); another realm makes it no other server.
     realms: tuple[str, ...] = field(default=(), compare=False)
 

@@ -42,9 +42,9 @@ class DropReason(StrEnum):
     EVENT_TIMESTAMP_STALE = "event_timestamp_stale"  # not of the last or next five minutes (RFC 5176 §6.3)
 
     # Capacity.
-    NO_IDENTIFIER = "no_identifier"
     QUEUE_FULL = "queue_full"
     CONVERTED_TOO_LARGE = "converted_too_large"  # no room for what RADIUS/1.0 adds to a packet of RADIUS/1.1
+    WAITED_TOO_LONG = "waited_too_long"  # for its turn, in a worker that does not keep up
     NOT_READY = "not_ready"  # no snapshot yet
     RATE_LIMITED = "rate_limited"
     INTERNAL_ERROR = "internal_error"  # our bug; logged once with its trace

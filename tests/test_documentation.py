@@ -23,6 +23,16 @@ class TestReasons:
         """A code says by itself whether the client got an answer."""
         assert not set(RefusalReason) & {str(reason) for reason in DropReason}
 
+    def test_every_reason_is_given_by_some_code(self) -> None:
+        """A code that nothing gives would be a promise to operators that is not kept."""
+        given: set[str] = set()
+        for folder in ("radius", "federation"):
+            for path in (ROOT / folder).rglob("*.py"):
+                if path.name not in {"errors.py", "reasons.py"}:
+                    given |= set(re.findall(r"\b((?:Drop|Refusal)Reason\.[A-Z_]+)", path.read_text()))
+        expected = {f"{type(each).__name__}.{each.name}" for each in (*RefusalReason, *DropReason)}
+        assert expected - given == set()
+
 
 class TestSteps:
     def test_every_step_of_a_probe_is_documented(self) -> None:

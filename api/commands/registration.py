@@ -11,11 +11,13 @@ from api.commands.client import OpenApplication, Place
 from api.commands.diagnosis import FindProbeTarget, register_diagnosis
 from api.commands.documents import register_documents
 from api.commands.patrons import register_patrons
+from api.commands.posture import register_posture
 from api.commands.resources import RESOURCES, register_resources
 from api.commands.sign_ins import register_sign_ins
 
 MANAGEMENT_COMMANDS = frozenset(
-    {resource.command for resource in RESOURCES} | {"apply", "export", "explain", "probe", "patron", "cert", "sign-ins"}
+    {resource.command for resource in RESOURCES}
+    | {"apply", "export", "explain", "probe", "patron", "cert", "sign-ins", "posture"}
 )
 PLACE_OPTIONS = ("--api", "--data")
 
@@ -46,6 +48,7 @@ def register_commands(app: typer.Typer, open_application: OpenApplication, find_
     register_patrons(app, place_of)
     register_certificates(app, place_of)
     register_sign_ins(app, place_of)
+    register_posture(app, place_of)
     register_diagnosis(app, place_of, find_probe_target)
 
     @app.command("demo")

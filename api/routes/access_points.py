@@ -93,5 +93,7 @@ def _values(settings: AccessPointSettings) -> AccessPointValues:
         coa_port=settings.coa_port,
         coa_host=settings.coa_host,
         require_event_timestamp=settings.require_event_timestamp,
+        protocol_errors=settings.protocol_errors,
+        on_timeout=settings.on_timeout,
         require_message_authenticator=settings.require_message_authenticator,
     )

@@ -17,6 +17,7 @@ from api.routes import (
     libraries,
     operations,
     patrons,
+    posture,
     probes,
     realms,
     rollovers,
@@ -44,6 +45,7 @@ ROUTERS = (
     diagnosis.router,
     probes.router,
     sign_ins.router,
+    posture.router,
     audit.router,
     operations.router,
 )

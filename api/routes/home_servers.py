@@ -91,5 +91,6 @@ def _values(settings: HomeServerSettings) -> HomeServerValues:
         transport=settings.transport,
         accounting_port=settings.accounting_port,
         position=settings.position,
+        weight=settings.weight,
         require_message_authenticator=settings.require_message_authenticator,
     )

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from api.schemas.common import EntryName, GeneratedSecret, Schema, SecretText
 from federation.model import AccessPoint, ClientKind, Created
+from federation.snapshot import OnTimeout
 
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Vlan = Annotated[int, Field(ge=1, le=4094, strict=True)]
@@ -34,6 +35,12 @@ class AccessPointSettings(Schema):
     require_event_timestamp: Annotated[
         bool, Field(strict=True, description="CoA and Disconnect say when they were sent (RFC 5176)")
     ] = True
+    protocol_errors: Annotated[
+        bool, Field(strict=True, description="It understands Protocol-Error (RFC 7930): a request that is not carried")
+    ] = False
+    on_timeout: Annotated[
+        OnTimeout, Field(description="What it gets when no home server answers in time; auto: what its kind needs")
+    ] = OnTimeout.AUTO
     require_message_authenticator: Annotated[bool, Field(strict=True)] = True
 
 
@@ -62,6 +69,8 @@ class AccessPointPatch(Schema):
     coa_port: Port | None = None
     coa_host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     require_event_timestamp: Annotated[bool, Field(strict=True)] | None = None
+    protocol_errors: Annotated[bool, Field(strict=True)] | None = None
+    on_timeout: OnTimeout | None = None
     require_message_authenticator: Annotated[bool, Field(strict=True)] | None = None
     secret: SecretText | None = None
 

@@ -10,6 +10,7 @@ from federation.model import Created, HomeServerEntry
 from federation.snapshot import Transport
 
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Weight = Annotated[int, Field(ge=0, le=1000, strict=True)]
 
 
 class HomeServerSettings(Schema):
@@ -24,6 +25,9 @@ class HomeServerSettings(Schema):
     position: Annotated[
         int | None, Field(ge=0, le=1000, strict=True, description="Place in the order; 0 is asked first, null: last")
     ] = None
+    weight: Annotated[
+        Weight, Field(description="Its share of the devices among neighbours that have one, too; 0: asked in its order")
+    ] = 0
     require_message_authenticator: Annotated[bool, Field(strict=True)] = True
 
 
@@ -46,6 +50,7 @@ class HomeServerPatch(Schema):
     transport: Transport | None = None
     accounting_port: Port | None = None
     position: Annotated[int, Field(ge=0, le=1000, strict=True)] | None = None
+    weight: Weight | None = None
     require_message_authenticator: Annotated[bool, Field(strict=True)] | None = None
     secret: SecretText | None = None
 
@@ -60,6 +65,7 @@ class HomeServerView(Schema):
     host: str
     port: int
     accounting_port: int | None
+    weight: int
     require_message_authenticator: bool
     secret_changed_at: datetime | None
     version: int

@@ -18,6 +18,7 @@ from federation.services.values import (
     parse_port,
     parse_vlan,
 )
+from federation.snapshot import OnTimeout
 from federation.store.tables.registry import AccessPointRow, RealmRow
 
 SHORTEST_OWN_PREFIX = {4: 16, 6: 32}  # what a library may register itself, by version of IP
@@ -36,6 +37,8 @@ class AccessPointValues:
     coa_port: int | None = None  # where it takes changes of running sessions, usually 3799; None: it takes none
     coa_host: str | None = None  # None: its address
     require_event_timestamp: bool = True  # of who changes a session
+    protocol_errors: bool = False
+    on_timeout: OnTimeout = OnTimeout.AUTO
     require_message_authenticator: bool = True
 
 
@@ -158,6 +161,8 @@ def state_of(row: AccessPointRow) -> dict[str, object]:
         "coa_port": row.coa_port,
         "coa_host": row.coa_host,
         "require_event_timestamp": row.require_event_timestamp,
+        "protocol_errors": row.protocol_errors,
+        "on_timeout": row.on_timeout,
         "require_message_authenticator": row.require_message_authenticator,
         "secret_changed_at": row.secret_changed_at.isoformat() if row.secret_changed_at else None,
     }
@@ -202,6 +207,9 @@ def _keep_values(session: Session, actor: Actor, row: AccessPointRow, values: Ac
     row.guest_vlan = parse_vlan(values.guest_vlan, "/guest_vlan")
     row.allow_pap = values.allow_pap
     row.request_cui = values.request_cui
+    if values.on_timeout is OnTimeout.PROTOCOL_ERROR and not values.protocol_errors:
+        raise InvalidInput("only a client with `protocol_errors` gets a Protocol-Error", field="/on_timeout")
+    row.protocol_errors, row.on_timeout = values.protocol_errors, str(values.on_timeout)
     row.require_message_authenticator = values.require_message_authenticator
 
 
@@ -292,6 +300,8 @@ def _describe(row: AccessPointRow) -> AccessPoint:
         coa_port=row.coa_port,
         coa_host=row.coa_host,
         require_event_timestamp=row.require_event_timestamp,
+        protocol_errors=row.protocol_errors,
+        on_timeout=OnTimeout(row.on_timeout),
         require_message_authenticator=row.require_message_authenticator,
         secret_changed_at=row.secret_changed_at,
         version=row.version,

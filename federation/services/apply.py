@@ -20,7 +20,7 @@ from federation.services.cycles import find_cycles
 from federation.services.document import FederationDocument, LibrarySection
 from federation.services.registry import Change, Registry, require_operator
 from federation.services.values import parse_realm
-from federation.snapshot import Transport
+from federation.snapshot import OnTimeout, Transport
 from federation.store.compile import validate_candidate
 from federation.store.tables.registry import LibraryRow, RealmRow
 
@@ -223,6 +223,8 @@ class _Work:
                 coa_port=point.coa_port,
                 coa_host=point.coa_host,
                 require_event_timestamp=point.require_event_timestamp,
+                protocol_errors=point.protocol_errors,
+                on_timeout=point.on_timeout,
                 require_message_authenticator=point.require_message_authenticator,
             )
             with _at(f"/libraries/{index}/access_points/{number}"):
@@ -246,6 +248,7 @@ class _Work:
                 transport=server.transport,
                 accounting_port=server.accounting_port,
                 position=number,
+                weight=server.weight,
                 require_message_authenticator=server.require_message_authenticator,
             )
             with _at(f"/libraries/{index}/home_servers/{number}"):
@@ -325,6 +328,8 @@ def _export_library(row: LibraryRow) -> dict[str, Any]:
                     "coa_port": point.coa_port,
                     "coa_host": point.coa_host,
                     "require_event_timestamp": point.require_event_timestamp,
+                    "protocol_errors": point.protocol_errors,
+                    "on_timeout": point.on_timeout,
                     "require_message_authenticator": point.require_message_authenticator,
                 }
             )
@@ -339,6 +344,7 @@ def _export_library(row: LibraryRow) -> dict[str, Any]:
                     "host": server.host,
                     "port": server.port,
                     "accounting_port": server.accounting_port,
+                    "weight": server.weight,
                     "require_message_authenticator": server.require_message_authenticator,
                 }
             )
@@ -354,6 +360,9 @@ _DEFAULTS: Mapping[str, object] = {
     "allow_pap": False,
     "request_cui": False,
     "require_event_timestamp": True,
+    "protocol_errors": False,
+    "on_timeout": OnTimeout.AUTO,
+    "weight": 0,
     "require_message_authenticator": True,
     "transport": Transport.UDP,
 }

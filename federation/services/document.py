@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 
 from federation.errors import InvalidDocument, InvalidInput
 from federation.model import ClientKind, MemberRole, StoreKind
-from federation.snapshot import Transport
+from federation.snapshot import OnTimeout, Transport
 
 Secret = Annotated[str | None, Field(repr=False)]
 _SECRET_KEYS = ("secret", "secret_file", "secret_env")
@@ -48,17 +48,20 @@ class AccessPointSection(Section):
     coa_port: StrictInt | None = None
     coa_host: str | None = None
     require_event_timestamp: StrictBool = True
+    protocol_errors: StrictBool = False
+    on_timeout: OnTimeout = OnTimeout.AUTO
     require_message_authenticator: StrictBool = True
 
 
 class HomeServerSection(Section):
-    """One of the library's own RADIUS servers; their order in the document is the order in which they are asked."""
+    """One of the library's own RADIUS servers, asked in their order in the document, or by weight."""
 
     name: str
     host: str
     port: StrictInt | None = None
     transport: Transport = Transport.UDP
     accounting_port: StrictInt | None = None
+    weight: Annotated[StrictInt, Field(ge=0, le=1000)] = 0
     secret: Secret = None
     require_message_authenticator: StrictBool = True
 

@@ -15,6 +15,7 @@ from federation.store.tables.registry import HomeServerRow
 
 RADIUS_PORT = 1812
 RADSEC_PORT = 2083
+MAX_WEIGHT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class HomeServerValues:
     transport: Transport = Transport.UDP
     accounting_port: int | None = None  # None: accounting of the library's patrons is answered where they are
     position: int | None = None  # 0 is asked first; None: as it is, or last
+    weight: int = 0  # its share of the devices among neighbours that have one, too; 0: it is asked in its order
     require_message_authenticator: bool = True
 
 
@@ -134,6 +136,7 @@ def state_of(row: HomeServerRow) -> dict[str, object]:
         "host": row.host,
         "port": row.port,
         "accounting_port": row.accounting_port,
+        "weight": row.weight,
         "require_message_authenticator": row.require_message_authenticator,
         "secret_changed_at": row.secret_changed_at.isoformat() if row.secret_changed_at else None,
     }
@@ -160,6 +163,9 @@ def _keep_values(actor: Actor, row: HomeServerRow, values: HomeServerValues) -> 
         None if values.accounting_port is None else parse_port(values.accounting_port, "/accounting_port")
     )
     row.require_message_authenticator = values.require_message_authenticator
+    if not 0 <= values.weight <= MAX_WEIGHT:
+        raise InvalidInput(f"a weight is between 0 and {MAX_WEIGHT}", field="/weight")
+    row.weight = values.weight
     if values.position is not None:
         if values.position < 0:
             raise InvalidInput("positions count from 0", field="/position")
@@ -179,6 +185,7 @@ def _describe(row: HomeServerRow) -> HomeServerEntry:
         host=row.host,
         port=row.port,
         accounting_port=row.accounting_port,
+        weight=row.weight,
         require_message_authenticator=row.require_message_authenticator,
         secret_changed_at=row.secret_changed_at,
         version=row.version,

@@ -44,6 +44,7 @@ _GAUGES = frozenset(
         "tls_links_up",
         "not_after",
         "seen_at",
+        "message_authenticator_required",
     }
 )
 

@@ -22,6 +22,7 @@ from federation.snapshot import (
     HomeServer,
     HomeSnapshot,
     HostedRealm,
+    OnTimeout,
     Realm,
     SharedSecret,
     Snapshot,
@@ -214,10 +215,11 @@ def _read_home_servers(session: Session, sealer: Sealer, members: Mapping[str, _
         HomeServerRow.host,
         HomeServerRow.port,
         HomeServerRow.accounting_port,
+        HomeServerRow.weight,
         HomeServerRow.sealed_secret,
         HomeServerRow.require_message_authenticator,
     ).order_by(HomeServerRow.position, HomeServerRow.id)
-    for library, name, transport, host, port, accounting_port, sealed, required in session.execute(query):
+    for library, name, transport, host, port, accounting_port, weight, sealed, required in session.execute(query):
         if library in members:
             context = HomeServerRow.context_of(library, name)
             server = HomeServer(
@@ -228,6 +230,7 @@ def _read_home_servers(session: Session, sealer: Sealer, members: Mapping[str, _
                 transport=Transport(transport),
                 secret=RADSEC_SECRET if sealed is None else SharedSecret(sealer.open(sealed, context)),
                 requires_message_authenticator=required,
+                weight=weight,
             )
             members[library].home_servers.append(server)
             if accounting_port is not None:
@@ -253,11 +256,14 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
         AccessPointRow.coa_port,
         AccessPointRow.coa_host,
         AccessPointRow.require_event_timestamp,
+        AccessPointRow.protocol_errors,
+        AccessPointRow.on_timeout,
         AccessPointRow.require_message_authenticator,
     ).order_by(AccessPointRow.name)
     nas_key = sealer.derive(b"operator-nas-identifier")
     for row in session.execute(query):
-        library, name, kind, address, certificate, sealed, vlan, pap, cui, port, host, dated, required = row
+        *common, vlan, pap, cui, port, host, dated, errors, silence, required = row
+        library, name, kind, address, certificate, sealed = common
         member = members.get(library)
         if member is not None:
             context = AccessPointRow.context_of(library, name)
@@ -280,6 +286,8 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
                     requires_event_timestamp=dated,
                     # Opaque to the others, and the same on every node (RFC 8559 §3.4).
                     operator_nas_identifier=_name_opaquely(nas_key, key) if server else b"",
+                    takes_protocol_errors=errors,
+                    on_timeout=OnTimeout(silence),
                 )
             )
             if port is not None and sealed is not None and address is not None:

@@ -19,6 +19,8 @@ MISSES_IN_A_ROW: Final = 5
 SILENT_SECONDS: Final = 10.0  # that the misses in a row span, at least
 OUTCOMES_KEPT: Final = 20
 FAILED_OF_KEPT: Final = 16  # more of them open it: a library that answers now and then
+HICCUP_SECONDS: Final = 2.0  # after the first repeat: a link that was away for a second has lost a burst, no more
+REPEAT_SECONDS: Final = 0.1  # of all that waits for a silent realm, one request is repeated this often
 TRIAL_SECONDS: Final = 10.0  # one request goes through an open breaker this often
 FORGOTTEN_SECONDS: Final = 600.0  # nobody asks for the realm any more
 MAX_BREAKERS: Final = 4096  # realms of a default route are named by strangers
@@ -36,7 +38,7 @@ class BreakerState(StrEnum):
 class Breaker:
     """One realm at one next hop."""
 
-    __slots__ = ("_failed", "_misses", "_outcomes", "_silent_since", "_trial_at", "last_used_at", "state")
+    __slots__ = ("_failed", "_misses", "_outcomes", "_repeat_at", "_silent_since", "_trial_at", "last_used_at", "state")
 
     def __init__(self, now: float) -> None:
         """It is closed."""
@@ -47,15 +49,29 @@ class Breaker:
         self._outcomes: deque[bool] = deque(maxlen=OUTCOMES_KEPT)  # whether it failed
         self._failed = 0
         self._trial_at = 0.0
+        self._repeat_at = 0.0
 
     @property
     def is_clean(self) -> bool:
         """Whether there is nothing left to remember."""
         return self.state is BreakerState.CLOSED and not self._misses and not self._failed
 
+    def is_silent(self, now: float) -> bool:
+        """Whether nothing has come for several requests in a row and for longer than a hiccup takes."""
+        return self._misses >= MISSES_IN_A_ROW and now - self._silent_since >= HICCUP_SECONDS
+
     def would_admit(self, now: float) -> bool:
         """Whether a request would go through now."""
         return self.state is BreakerState.CLOSED or now >= self._trial_at
+
+    def may_repeat(self, now: float) -> bool:
+        """Whether this repeat goes out: while the realm is silent, one now and then, to hear when it is back."""
+        if not self.is_silent(now):
+            return True
+        if now < self._repeat_at:
+            return False
+        self._repeat_at = now + REPEAT_SECONDS
+        return True
 
     def admit(self, now: float) -> bool:
         """Whether this request goes through; when it is the trial of an open breaker, the next is seconds away."""
@@ -105,30 +121,40 @@ class Breaker:
 class Breakers:
     """The breakers of one proxy; there are none while every realm is answered."""
 
-    __slots__ = ("_breakers",)
+    __slots__ = ("by_key",)
 
     def __init__(self) -> None:
         """All realms are believed to answer."""
-        self._breakers: dict[Key, Breaker] = {}
+        self.by_key: dict[Key, Breaker] = {}
 
     def __len__(self) -> int:
         """Of how many something went unanswered lately."""
-        return len(self._breakers)
+        return len(self.by_key)
 
     @property
     def open(self) -> Iterator[Key]:
         """The realms, with their next hops, that are refused."""
-        return (key for key, breaker in self._breakers.items() if breaker.state is BreakerState.OPEN)
+        return (key for key, breaker in self.by_key.items() if breaker.state is BreakerState.OPEN)
 
     def would_admit(self, realm: str, hop: str, now: float) -> bool:
         """Whether a request of the realm would go to that hop now."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         return breaker is None or breaker.would_admit(now)
 
     def admit(self, realm: str, hop: str, now: float) -> bool:
         """Whether this request of the realm goes to that hop."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         return breaker is None or breaker.admit(now)
+
+    def is_silent(self, realm: str, hop: str, now: float) -> bool:
+        """Whether nothing has come from the realm at that hop for several requests in a row."""
+        breaker = self.by_key.get((realm, hop))
+        return breaker is not None and breaker.is_silent(now)
+
+    def may_repeat(self, realm: str, hop: str, now: float) -> bool:
+        """Whether this repeat of a request of the realm goes to that hop."""
+        breaker = self.by_key.get((realm, hop))
+        return breaker is None or breaker.may_repeat(now)
 
     def miss(self, realm: str, hop: str, now: float) -> bool:
         """A request was sent again; returns whether this opened the breaker."""
@@ -150,32 +176,32 @@ class Breakers:
 
     def answer(self, realm: str, hop: str) -> bool:
         """A valid answer came, perhaps late; returns whether this closed the breaker."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         if breaker is None:
             return False
         before = breaker.state
         breaker.answer()
         if breaker.is_clean:
-            del self._breakers[realm, hop]
+            del self.by_key[realm, hop]
         return breaker.state is not before
 
     def forget_hop(self, hop: str) -> None:
         """The hop was dead and lives again: what was silent with it may be tried at once."""
-        for key in [key for key in self._breakers if key[1] == hop]:
-            del self._breakers[key]
+        for key in [key for key in self.by_key if key[1] == hop]:
+            del self.by_key[key]
 
     def _find(self, realm: str, hop: str, now: float) -> Breaker | None:
         """The breaker, made now if it has to be; None when the table is full of others that are in use."""
-        breaker = self._breakers.get((realm, hop))
+        breaker = self.by_key.get((realm, hop))
         if breaker is None:
-            if len(self._breakers) >= MAX_BREAKERS and not self._forget_old(now):
+            if len(self.by_key) >= MAX_BREAKERS and not self._forget_old(now):
                 return None
-            breaker = self._breakers[realm, hop] = Breaker(now)
+            breaker = self.by_key[realm, hop] = Breaker(now)
         breaker.last_used_at = now
         return breaker
 
     def _forget_old(self, now: float) -> bool:
-        old = [key for key, breaker in self._breakers.items() if now - breaker.last_used_at > FORGOTTEN_SECONDS]
+        old = [key for key, breaker in self.by_key.items() if now - breaker.last_used_at > FORGOTTEN_SECONDS]
         for key in old:
-            del self._breakers[key]
+            del self.by_key[key]
         return bool(old)

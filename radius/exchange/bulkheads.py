@@ -3,6 +3,7 @@
 from typing import Final
 
 MAX_OUTSTANDING_PER_REALM: Final = 4_080  # a quarter of what one next hop can hold: 64 source ports times 255
+MAX_OUTSTANDING_PER_SILENT_REALM: Final = 255  # one source port: many silent realms leave room behind a shared hop
 MAX_OUTSTANDING_PER_CLIENT: Final = 8_192  # more than a realm's: a client has patrons of others, too
 
 

@@ -5,9 +5,11 @@ and the timer has only to know the next bucket. A deadline is therefore met up t
 """
 
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 BUCKETS_PER_SECOND: Final = 50
+NO_LIMIT: Final = 1 << 62
 
 Item = TypeVar("Item")
 
@@ -43,10 +45,18 @@ class Schedule(Generic[Item]):
         """When `take_due` may have something to give; None while nothing is scheduled."""
         return self._heap[0] / BUCKETS_PER_SECOND if self._heap else None
 
-    def take_due(self, now: float) -> list[Item]:
-        """Return the items whose time has come, the earliest first; they are no longer scheduled."""
+    def take_due(self, now: float, limit: int = NO_LIMIT) -> list[Item]:
+        """Return the items whose time has come, the earliest first, at most so many; they are no longer scheduled."""
         due: list[Item] = []
         # The same division as in `next_timer`: at the time that it names, something is due, whatever the rounding.
         while self._heap and self._heap[0] / BUCKETS_PER_SECOND <= now:
-            due.extend(self._buckets.pop(heappop(self._heap)))
+            bucket = self._buckets[self._heap[0]]
+            if len(due) + len(bucket) > limit:
+                first = list(islice(bucket, limit - len(due)))
+                for item in first:
+                    del bucket[item]
+                due.extend(first)
+                break
+            due.extend(bucket)
+            del self._buckets[heappop(self._heap)]
         return due

@@ -1,18 +1,31 @@
 """Which of a realm's home servers a request goes to.
 
-In their order, and to another only when one is down: a refusal is an answer, not a failure. A conversation stays where
-it began, and one device with one server, as long as that lives.
+In their order, and to another only when one is down: a refusal is an answer, not a failure. Neighbours in the order
+that have a weight share the devices. A conversation stays where it began, and one device with one server, as long as
+that lives.
 """
 
 from collections.abc import Sequence
+from hashlib import blake2b
+from math import log
 from typing import Final, Protocol, TypeVar
-from zlib import crc32
 
+_KEY_OCTETS: Final = 64  # that BLAKE2b takes as its key (RFC 7693 §2.1)
 MAX_PINNED: Final = 50_000  # conversations that are remembered by their State
 
 
 class NextHop(Protocol):
     """A home server as the choice sees it."""
+
+    @property
+    def key(self) -> str:
+        """What names it, the same in every process."""
+        ...
+
+    @property
+    def weight(self) -> int:
+        """Its share of the devices among neighbours that have one, too; 0: it is asked in its order."""
+        ...
 
     @property
     def is_down(self) -> bool:
@@ -23,22 +36,40 @@ class NextHop(Protocol):
 Hop = TypeVar("Hop", bound=NextHop)
 
 
-def select_hop(candidates: Sequence[Hop], *, pinned: Hop | None, affinity: bytes, spreads: bool) -> Hop | None:
+def select_hop(candidates: Sequence[Hop], *, pinned: Hop | None, affinity: bytes) -> Hop | None:
     """Return the hop that a request goes to; None when there is no candidate.
 
     Args:
-        candidates: the realm's hops, in order of preference.
+        candidates: the realm's hops, in order of preference; neighbours with a weight are one pool.
         pinned: the one that the conversation is with, if it is known and a candidate.
         affinity: what stays the same for one device and realm.
-        spreads: the candidates are of equal rank, and devices are spread over them.
     """
     if pinned is not None and not pinned.is_down:
         return pinned
     # When all are down the silence is the same everywhere, and one may be back.
-    living = [hop for hop in candidates if not hop.is_down] or candidates
-    if not living:
-        return None
-    return living[crc32(affinity) % len(living)] if spreads else living[0]
+    living = {id(hop) for hop in candidates if not hop.is_down} or {id(hop) for hop in candidates}
+    pool: list[Hop] = []
+    for hop in candidates:
+        if hop.weight > 0:
+            if id(hop) in living:
+                pool.append(hop)
+        elif pool:
+            break
+        elif id(hop) in living:
+            return hop
+    if len(pool) > 1:
+        return max(pool, key=lambda hop: _score(affinity, hop.key, hop.weight))
+    return pool[0] if pool else None
+
+
+def _score(affinity: bytes, key: str, weight: int) -> float:
+    """Weighted rendezvous hashing: each hop draws a number for the device, and the highest wins.
+
+    Only the devices of who leaves move, and the others share them by their weights. CRC-32 would not do: of two keys
+    of one length its results differ by the same bits for every device.
+    """
+    drawn = blake2b(affinity, digest_size=8, key=key.encode()[:_KEY_OCTETS]).digest()
+    return -weight / log((int.from_bytes(drawn) + 0.5) / 2**64)
 
 
 class Pins:

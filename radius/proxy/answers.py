@@ -9,7 +9,7 @@ from federation.reasons import RefusalReason
 from radius.exchange.duplicates import Duplicates
 from radius.proxy.exchange import Exchange
 from radius.proxy.notices import Notices
-from radius.proxy.replies import answer_accounting, refuse, refuse_change
+from radius.proxy.replies import answer_accounting, refuse, refuse_change, report_error
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet
 
@@ -39,7 +39,10 @@ class Answers:
         self._emit = emit
 
     def refuse(self, exchange: Exchange, reason: RefusalReason, now: float) -> None:
-        """The client gets a no of ours; accounting, to which nobody may say no, is answered here."""
+        """The client gets a no of ours, or a Protocol-Error where it takes that and nobody has said no.
+
+        Accounting, to which nobody may say no, is answered here.
+        """
         code = exchange.packet.code
         if code == _ACCOUNTING_REQUEST:
             self.account(exchange, reason, now)
@@ -49,8 +52,11 @@ class Answers:
         self.notices.refuse(reason, client.key, now, realm.name if realm else "")
         if code != _ACCESS_REQUEST:  # a change of a session is nobody's sign-in
             self.answer(exchange, refuse_change(exchange.packet, client.keyed, reason), now)
-        elif self.answer(exchange, refuse(exchange.packet, client.keyed, reason), now):
-            self.tell(exchange, Outcome.REJECTED, reason, now)
+            return
+        is_error = client.hears_error(reason)
+        octets = (report_error if is_error else refuse)(exchange.packet, client.keyed, reason)
+        if self.answer(exchange, octets, now):
+            self.tell(exchange, Outcome.UNANSWERED if is_error else Outcome.REJECTED, reason, now)
 
     def account(self, exchange: Exchange, reason: RefusalReason | None, now: float) -> None:
         """Accounting is answered here, after it was told of (RFC 2866 §4.1); with why its library does not get it."""

@@ -13,7 +13,9 @@ from federation.policy import (
     RESPONSE_ATTRIBUTES,
     RESPONSE_VENDOR_ATTRIBUTES,
 )
-from federation.snapshot import RADSEC_SECRET, Client
+from federation.reasons import RefusalReason
+from federation.snapshot import RADSEC_SECRET, Client, OnTimeout
+from radius.proxy.replies import PROTOCOL_ERROR_CAUSES
 from radius.wire.attributes import find_all
 from radius.wire.authenticators import KeyedSecret
 from radius.wire.codes import AttributeType, ExtendedType
@@ -83,6 +85,7 @@ class ClientState:
         "requires_message_authenticator",
         "signed_first",
         "signed_later",
+        "takes_protocol_errors",
         "unsigned",
     )
 
@@ -94,6 +97,7 @@ class ClientState:
         self.library = client.library
         self.is_proxy = client.is_proxy
         self.is_home_server = client.is_home_server  # it may send nothing but changes of sessions
+        self.takes_protocol_errors = client.takes_protocol_errors
         # Over TLS nothing can be put in on the way: the flags are for UDP (CVE-2024-3596).
         self.requires_message_authenticator = client.requires_message_authenticator and not self.is_stream
         self.keyed = KeyedSecret(RADSEC_SECRET if self.is_stream else client.secret or b"")
@@ -113,6 +117,24 @@ class ClientState:
         self.signed_first = 0
         self.signed_later = 0
         self.unsigned = 0
+
+    def hears_nothing(self, *, is_realm_silent: bool) -> bool:
+        """Whether it gets no answer to a request that no home server answered in time.
+
+        Where nothing else was said, an access point gets a no, since its patron waits. To a proxy that does not know
+        Protocol-Error one slow login must not be a final no at every hop; but where the realm is known to be silent, it
+        gets one, since silence is what makes neighbours believe that this proxy is dead.
+        """
+        policy = self.client.on_timeout
+        if policy is OnTimeout.AUTO:
+            return self.is_proxy and not self.takes_protocol_errors and not is_realm_silent
+        return policy is OnTimeout.DROP
+
+    def hears_error(self, reason: RefusalReason) -> bool:
+        """Whether it gets a Protocol-Error for that reason, where nobody but the way to the home server is to blame."""
+        if not self.takes_protocol_errors or reason not in PROTOCOL_ERROR_CAUSES:
+            return False
+        return reason is not RefusalReason.HOME_SERVER_TIMEOUT or self.client.on_timeout is not OnTimeout.REJECT
 
     def appended_to(self, packet: Packet) -> bytes:
         """What is added to an Access-Request: where it comes from, and a question for the CUI."""
@@ -147,6 +169,7 @@ class ClientState:
             "message_authenticator_first": self.signed_first,
             "message_authenticator_later": self.signed_later,
             "message_authenticator_missing": self.unsigned,
+            **({} if self.is_stream else {"message_authenticator_required": int(self.requires_message_authenticator)}),
         }
 
 

@@ -13,6 +13,7 @@ from federation.events import Outcome, SignIn
 from federation.reasons import RefusalReason
 from federation.snapshot import Realm, Snapshot
 from radius.errors import DropReason
+from radius.exchange.admission import KnownStates
 from radius.exchange.duplicates import Duplicates, Seen
 from radius.exchange.liveness import HopEvent, HopState
 from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy
@@ -36,7 +37,7 @@ from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
 from radius.wire.codes import EXPECTED_RESPONSES, AttributeType, Code
-from radius.wire.packet import Packet, parse_packet
+from radius.wire.packet import HEADER_OCTETS, Packet, parse_packet
 from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_response
 
 MAX_SOURCES: Final = 4096  # client addresses with their ports; beyond, they are learnt anew
@@ -89,6 +90,7 @@ class Engine:
         self.routes: Routes | None = None
         self.clients = Clients(())
         self.duplicates = Duplicates()
+        self.known_states = KnownStates()
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
         self._operators: Operators | None = None
         self._sources: dict[Address, Address] = {}
@@ -280,8 +282,14 @@ class Engine:
         reason = _decide_response(packet, upstream, exchange)
         if reason is not None or exchange is None:  # anybody can send it: timers and liveness stay as they are
             reason = reason or DropReason.UNMATCHED_RESPONSE
+            upstream.unsigned += reason is DropReason.MESSAGE_AUTHENTICATOR_MISSING
             self.notices.drop(reason, upstream.key, now)
             return reason
+        if packet.message_authenticator == HEADER_OCTETS:
+            upstream.signed_first += 1
+        else:
+            upstream.observe(packet)
+        upstream.heard_at = now
         self.protection.hear(exchange, upstream.key)
         if upstream.liveness.state is not HopState.UP:
             self.forwarding.watch.see(upstream, HopEvent.ANSWERED, now)
@@ -341,7 +349,9 @@ class Engine:
         elif exchange.passage is not None:
             pass  # a change of a session is counted as an answer, and is no sign-in
         elif packet.code == _ACCESS_CHALLENGE:
-            self.forwarding.pin(exchange, packet.value_of(_STATE))
+            state = packet.value_of(_STATE)
+            self.forwarding.pin(exchange, state)
+            self.known_states.add(exchange.client.key, state)
         elif packet.code == _ACCESS_ACCEPT:
             self.protection.accept(exchange)
             if is_delivered:

@@ -5,7 +5,12 @@ from typing import Final
 from federation.reasons import RefusalReason
 from federation.snapshot import Realm
 from radius.exchange.breaker import Breakers
-from radius.exchange.bulkheads import MAX_OUTSTANDING_PER_CLIENT, MAX_OUTSTANDING_PER_REALM, Bulkhead
+from radius.exchange.bulkheads import (
+    MAX_OUTSTANDING_PER_CLIENT,
+    MAX_OUTSTANDING_PER_REALM,
+    MAX_OUTSTANDING_PER_SILENT_REALM,
+    Bulkhead,
+)
 from radius.exchange.rejections import Device, Rejections
 from radius.proxy.exchange import Exchange
 from radius.proxy.notices import Notices
@@ -69,6 +74,21 @@ class Protection:
         realm = exchange.realm
         if realm is not None and self.breakers.fail(realm.name, hop, now):
             self._notices.tell_breaker(realm.name, hop, "open")
+
+    def may_repeat(self, exchange: Exchange, hop: str, now: float) -> bool:
+        """Whether this repeat goes out: where nothing comes back, not everything is sent again."""
+        realm = exchange.realm
+        return realm is None or self.breakers.may_repeat(realm.name, hop, now)
+
+    def decide_hop(self, realm: Realm, hop: str, now: float) -> RefusalReason | None:
+        """Why a request of the realm does not go to that home server; None when it does."""
+        breakers = self.breakers
+        if not breakers.by_key:
+            return None
+        is_crowded = self.realms.count_of(realm.name) >= MAX_OUTSTANDING_PER_SILENT_REALM
+        if is_crowded and breakers.is_silent(realm.name, hop, now):
+            return RefusalReason.REALM_OVERLOAD
+        return None if breakers.admit(realm.name, hop, now) else RefusalReason.REALM_UNAVAILABLE
 
     def is_silent(self, exchange: Exchange, hop: str, now: float) -> bool:
         """Whether the breaker of the request's realm at that home server is open."""

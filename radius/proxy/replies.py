@@ -33,8 +33,33 @@ _CHANGE_CAUSES: Final[dict[RefusalReason, int]] = {
     RefusalReason.LOOP_BACK: ErrorCause.REQUEST_NOT_ROUTABLE,
     RefusalReason.TOO_MANY_HOPS: ErrorCause.REQUEST_NOT_ROUTABLE,
     RefusalReason.REALM_OVERLOAD: ErrorCause.RESOURCES_UNAVAILABLE,
+    RefusalReason.NO_IDENTIFIER: ErrorCause.RESOURCES_UNAVAILABLE,
     RefusalReason.CLIENT_OVERLOAD: ErrorCause.RESOURCES_UNAVAILABLE,
 }
+# Where the way to the home server is to blame, and neither the device nor its library has said no.
+PROTOCOL_ERROR_CAUSES: Final[dict[RefusalReason, int]] = {
+    RefusalReason.UNROUTABLE: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.NO_LIVE_HOME_SERVER: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.LOOP_BACK: ErrorCause.REQUEST_NOT_ROUTABLE,
+    RefusalReason.LOOP: ErrorCause.PROXY_PROCESSING_ERROR,
+    RefusalReason.TOO_MANY_HOPS: ErrorCause.PROXY_PROCESSING_ERROR,
+    RefusalReason.HOP_ERROR: ErrorCause.PROXY_PROCESSING_ERROR,
+    RefusalReason.HOME_SERVER_TIMEOUT: ErrorCause.PROXY_PROCESSING_ERROR,
+    RefusalReason.REALM_UNAVAILABLE: ErrorCause.RESOURCES_UNAVAILABLE,
+    RefusalReason.REALM_OVERLOAD: ErrorCause.RESOURCES_UNAVAILABLE,
+    RefusalReason.NO_IDENTIFIER: ErrorCause.RESOURCES_UNAVAILABLE,
+    RefusalReason.CLIENT_OVERLOAD: ErrorCause.RESOURCES_UNAVAILABLE,
+}
+_ORIGINAL_PACKET_CODE: Final = 4  # 241.4, RFC 7930 §3.3.1 and §4
+
+
+def report_error(packet: Packet, keyed: KeyedSecret, reason: RefusalReason) -> bytes | None:
+    """Return a Protocol-Error that says why the request is not carried (RFC 7930 §4); the client may ask elsewhere."""
+    cause = PROTOCOL_ERROR_CAUSES[reason]
+    attributes = build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4)) + build_attribute(
+        AttributeType.EXTENDED_1, bytes((_ORIGINAL_PACKET_CODE,)) + packet.code.to_bytes(4)
+    )
+    return _reply(Code.PROTOCOL_ERROR, packet, keyed, attributes)
 
 
 def refuse(packet: Packet, keyed: KeyedSecret, reason: RefusalReason) -> bytes | None:

@@ -17,6 +17,7 @@ from federation.events import SignIn
 from federation.snapshot import Snapshot, Transport
 from radius.errors import DropReason
 from radius.proxy.engine import Engine
+from radius.proxy.intake import Intake
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Address, Flow
@@ -24,7 +25,7 @@ from radius.proxy.streams import Streams
 from radius.proxy.upstreams import Upstream, choose_address, is_address
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
-from radius.transport.udp import connect_udp, make_flow_reader, make_reader
+from radius.transport.udp import connect_udp, make_aged_reader, make_flow_reader, make_reader, stamp_arrivals
 
 DRAIN_SECONDS: Final = 5.0
 RESOLVE_SECONDS: Final = 60.0  # names of home servers are looked up again this often
@@ -67,6 +68,8 @@ class ProxyService:
             loop_guard=LoopGuard(loop_key),
         )
         self.streams.attach(self.engine)
+        self._intake = Intake(self.engine)
+        self._working_off: asyncio.Handle | None = None
         self._listeners = [_Listener(each, is_accounting=False) for each in sockets.authentication]
         self._listeners += [_Listener(each, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
@@ -78,8 +81,7 @@ class ProxyService:
         """The sockets are read from now on, in the running loop."""
         self._loop = asyncio.get_running_loop()
         for listener in self._listeners:
-            receive = partial(self.engine.receive_request, listener)
-            self._loop.add_reader(listener.udp, self._guard(make_reader(listener.udp, receive)))
+            self._loop.add_reader(listener.udp, self._guard(self._make_intake(listener)))
         self.streams.start()
         self._resolve()
 
@@ -101,10 +103,11 @@ class ProxyService:
             loop.remove_reader(listener.udp)
         await self.streams.stop()
         deadline = monotonic() + drain_seconds
-        while self.engine.outstanding and monotonic() < deadline:  # noqa: ASYNC110 - a look now and then, once
+        while (self.engine.outstanding or self._intake) and monotonic() < deadline:  # noqa: ASYNC110 - now and then, once
             await asyncio.sleep(_DRAIN_STEP_SECONDS)
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._working_off):
+            if handle is not None:
+                handle.cancel()
         if self._resolving is not None:
             self._resolving.cancel()
             with suppress(asyncio.CancelledError):
@@ -141,6 +144,29 @@ class ProxyService:
         if self._is_recorded and len(self._events) == MAX_EVENTS:
             self._events_lost += 1
         self._events.append(event)
+
+    def _make_intake(self, listener: "_Listener") -> Callable[[], None]:
+        """The reader of a listener: what comes is worked on at once, or sorted while there is a backlog."""
+        intake = self._intake
+        reads = make_reader(listener.udp, partial(self.engine.receive_request, listener))
+        stamp_arrivals(listener.udp)
+        collects = make_aged_reader(listener.udp, partial(intake.put, listener))
+
+        def take() -> None:
+            if self._working_off is None and not reads():
+                return
+            intake.collect(collects)
+            if self._working_off is None:
+                self._work_off()
+
+        return take
+
+    def _work_off(self) -> None:
+        """A slice of the backlog now, and the next one after the loop has turned."""
+        self._working_off = None
+        if self._intake and self._loop is not None:
+            self._working_off = self._loop.call_soon(self._guard(self._work_off))
+            self._intake.work_off(monotonic())
 
     def _guard(self, work: Callable[[], None]) -> Callable[[], None]:
         """The callback with the one net under it: a bug costs one packet and is seen, and the timer is kept."""

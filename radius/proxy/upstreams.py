@@ -11,6 +11,7 @@ from radius.exchange.liveness import HopState, Liveness
 from radius.proxy.exchange import Exchange
 from radius.proxy.ports import Flow, FlowOpener, Stream, StreamOpener
 from radius.wire.authenticators import KeyedSecret
+from radius.wire.packet import Packet
 
 MAX_FLOWS: Final = 64  # source ports to one home server: 16,320 requests outstanding
 MAX_STREAMS: Final = 16  # connections to one home server: 4,080 requests outstanding
@@ -42,6 +43,7 @@ class Upstream:
         "address",
         "answers",
         "check_authenticator",
+        "heard_at",
         "identifiers",
         "is_draining",
         "is_stream",
@@ -54,8 +56,12 @@ class Upstream:
         "requests",
         "requires_message_authenticator",
         "server",
+        "signed_first",
+        "signed_later",
         "standing",
         "timeouts",
+        "unsigned",
+        "weight",
     )
 
     def __init__(
@@ -74,6 +80,7 @@ class Upstream:
         """
         self.server = server
         self.key = server.key
+        self.weight = server.weight or int(server.is_hosted)  # hosted ones are equals
         self.keyed = KeyedSecret(server.secret)
         self.is_stream = server.transport is Transport.TLS
         # Over TLS nothing can be put in on the way: the flag is for UDP (CVE-2024-3596).
@@ -86,11 +93,16 @@ class Upstream:
         self.lost_at: float | None = None  # since when none does
         self.is_draining = False  # it left the snapshot, and what it was asked may still be answered
         self.check_authenticator = b""  # of the Status-Server that is out
+        self.heard_at = float("-inf")  # when it last answered a request, in time or late
         self.requests = 0
         self.answers = 0
         self.repeats = 0
         self.timeouts = 0
         self.late = 0
+        # Where the Message-Authenticator of its answers stood (CVE-2024-3596).
+        self.signed_first = 0
+        self.signed_later = 0
+        self.unsigned = 0
         self._open = open_flow
         self._open_stream = open_stream
         self._events = events
@@ -100,6 +112,13 @@ class Upstream:
     def is_down(self) -> bool:
         """Whether it is believed not to answer, or can not be asked."""
         return self.liveness.state is HopState.DOWN or self.address is None or self.lost_at is not None
+
+    def observe(self, packet: Packet) -> None:
+        """Count an authentic answer whose Message-Authenticator is not the first attribute."""
+        if packet.message_authenticator:
+            self.signed_later += 1
+        else:
+            self.unsigned += 1
 
     def open_flow(self) -> Flow | None:
         """Another source port or connection, if there may be one and the system gives it."""
@@ -167,6 +186,15 @@ class Upstream:
             "repeats": self.repeats,
             "timeouts": self.timeouts,
             "late": self.late,
+            **(self._posture() if self.server.transport is Transport.UDP else {}),
+        }
+
+    def _posture(self) -> dict[str, object]:
+        return {
+            "message_authenticator_first": self.signed_first,
+            "message_authenticator_later": self.signed_later,
+            "message_authenticator_missing": self.unsigned,
+            "message_authenticator_required": int(self.requires_message_authenticator),
         }
 
 

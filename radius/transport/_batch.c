@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 enum {
     MOST = 64,
@@ -38,16 +39,34 @@ static PyObject *build_address(const struct sockaddr_storage *from) {
     Py_RETURN_NONE;
 }
 
-/* receive_many(descriptor, limit, addresses): a list of what waits, at most so many or 64: octets, and the sender after each if `addresses`
-   is a dict. It remembers the senders that were built, by the octets of their address; its owner bounds it. An empty list:
-   nothing waits, or an error was told that is none of ours. */
+/* For how many seconds a datagram has been in the kernel, if its socket has SO_TIMESTAMPNS; else 0. */
+static double age_of(struct msghdr *message, const struct timespec *now) {
+    for (struct cmsghdr *each = CMSG_FIRSTHDR(message); each != NULL; each = CMSG_NXTHDR(message, each)) {
+        if (each->cmsg_level == SOL_SOCKET && each->cmsg_type == SO_TIMESTAMPNS && each->cmsg_len >= CMSG_LEN(sizeof *now)) {
+            struct timespec came;
+            memcpy(&came, CMSG_DATA(each), sizeof came);
+            return (double)(now->tv_sec - came.tv_sec) + (double)(now->tv_nsec - came.tv_nsec) / 1e9;
+        }
+    }
+    return 0.0;
+}
+
+/* receive_many(descriptor, limit, addresses[, aged]): a list of what waits, at most so many or 64: octets, and the sender after each if `addresses`
+   is a dict. It remembers the senders that were built, by the octets of their address; its owner bounds it. If `aged` is given, the
+   seconds that each has been in the kernel follow its sender. An empty list: nothing waits, or an error was told that is
+   none of ours. */
 static PyObject *receive_many(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     struct mmsghdr messages[MOST];
     struct iovec pieces[MOST];
     struct sockaddr_storage senders[MOST];
+    union {
+        struct cmsghdr first; /* for its alignment */
+        char octets[CMSG_SPACE(sizeof(struct timespec))];
+    } notes[MOST];
+    struct timespec now = {0, 0};
     (void)module;
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "a descriptor, a limit and a dict or None are expected");
+    if (count != 3 && count != 4) {
+        PyErr_SetString(PyExc_TypeError, "a descriptor, a limit and a dict or None are expected, and perhaps whether ages are asked for");
         return NULL;
     }
     int descriptor = (int)PyLong_AsLong(arguments[0]), found = -1;
@@ -60,24 +79,27 @@ static PyObject *receive_many(PyObject *module, PyObject *const *arguments, Py_s
         PyErr_SetString(PyExc_TypeError, "senders are remembered in a dict");
         return NULL;
     }
+    int aged = known && count == 4, each = known ? 2 + aged : 1;
     memset(messages, 0, sizeof messages);
     for (int i = 0; i < limit; i++) {
         pieces[i].iov_base = buffer[i], pieces[i].iov_len = DATAGRAM;
         messages[i].msg_hdr.msg_iov = &pieces[i], messages[i].msg_hdr.msg_iovlen = 1;
         if (known) messages[i].msg_hdr.msg_name = &senders[i], messages[i].msg_hdr.msg_namelen = sizeof senders[i];
+        if (aged) messages[i].msg_hdr.msg_control = &notes[i], messages[i].msg_hdr.msg_controllen = sizeof notes[i];
     }
     for (int tries = 0; tries < (known ? TRIES : 1) && found < 0; tries++) { /* a connected socket's reader has to know */
         found = recvmmsg(descriptor, messages, (unsigned)limit, MSG_DONTWAIT, NULL);
         if (found < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EBADF)) break;
     }
     if (found < 0) found = 0;
-    PyObject *list = PyList_New(known ? 2 * found : found);
+    PyObject *list = PyList_New((Py_ssize_t)each * found);
     if (list == NULL) return NULL;
+    if (aged) clock_gettime(CLOCK_REALTIME, &now);
     for (int i = 0; i < found; i++) {
         unsigned size = messages[i].msg_len < DATAGRAM ? messages[i].msg_len : DATAGRAM;
         PyObject *octets = PyBytes_FromStringAndSize((const char *)buffer[i], (Py_ssize_t)size);
         if (octets == NULL) goto failed;
-        PyList_SET_ITEM(list, known ? 2 * i : i, octets);
+        PyList_SET_ITEM(list, each * i, octets);
         if (known) {
             socklen_t length = messages[i].msg_hdr.msg_namelen;
             PyObject *key = PyBytes_FromStringAndSize((const char *)&senders[i], length <= sizeof senders[i] ? length : 0);
@@ -91,7 +113,12 @@ static PyObject *receive_many(PyObject *module, PyObject *const *arguments, Py_s
             }
             Py_DECREF(key);
             if (sender == NULL) goto failed;
-            PyList_SET_ITEM(list, 2 * i + 1, sender);
+            PyList_SET_ITEM(list, each * i + 1, sender);
+        }
+        if (aged) {
+            PyObject *age = PyFloat_FromDouble(age_of(&messages[i].msg_hdr, &now));
+            if (age == NULL) goto failed;
+            PyList_SET_ITEM(list, each * i + 2, age);
         }
     }
     return list;

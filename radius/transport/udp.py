@@ -5,10 +5,12 @@ A callback takes what waits, up to a bound, and returns: a flood on one socket c
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import import_module
-from time import monotonic
-from typing import Any, Final, Protocol, TypeAlias, cast
+from struct import Struct
+from time import monotonic, time
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 from radius.wire.packet import MAX_PACKET_OCTETS
 
@@ -18,6 +20,9 @@ RECEIVE_BUFFER_OCTETS: Final = 4 << 20  # the kernel's usual 208 KiB lose the en
 DATAGRAMS_PER_WAKE_UP: Final = 64  # about 2 ms of work; then the other sockets have their turn
 _MAX_KNOWN_SENDERS: Final = 4096
 _READ_OCTETS: Final = MAX_PACKET_OCTETS + 1  # padding beyond Length is ignored anyway (RFC 2865 §3)
+_SO_TIMESTAMPNS: Final = getattr(socket, "SO_TIMESTAMPNS", 35)  # asm-generic/socket.h
+_TIMESPEC: Final = Struct("@ll")
+_MAX_AGE_SECONDS: Final = 60.0  # more is the wall clock that was set, not a datagram that waited
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +30,13 @@ _log = logging.getLogger(__name__)
 class Batch(Protocol):
     """The extension module `_batch`, optional at installation."""
 
-    def receive_many(self, descriptor: int, limit: int, senders: dict[bytes, Address] | None, /) -> list[Any]:
-        """Return what waits at a socket: octets, and the sender after each where `senders` is a dict."""
+    def receive_many(
+        self, descriptor: int, limit: int, senders: dict[bytes, Address] | None, aged: Literal[True] = ..., /
+    ) -> list[Any]:
+        """Return what waits at a socket: octets, and the sender after each where `senders` is a dict.
+
+        Where `aged` is given, the seconds that the datagram has waited follow the sender.
+        """
         ...  # Any: octets and addresses in turn, so that no pair is made for each
 
 
@@ -97,32 +107,35 @@ def ask_for_buffer(udp: socket.socket, octets: int = RECEIVE_BUFFER_OCTETS) -> i
     return given
 
 
-def make_reader(udp: socket.socket, receive: Callable[[bytes, Address, float], None]) -> Callable[[], None]:
+def make_reader(udp: socket.socket, receive: Callable[[bytes, Address, float], None]) -> Callable[[], bool]:
     """A callback for `loop.add_reader` that hands each waiting datagram, its sender and the time to `receive`.
 
-    What `receive` raises for one datagram is raised when the others have been handed on.
+    It returns whether it took as many as it may, so that more may wait. What `receive` raises for one datagram is
+    raised when the others have been handed on.
     """
     recvfrom = udp.recvfrom
     descriptor = udp.fileno()
     many = batch
     known: dict[bytes, Address] = {}
 
-    def read() -> None:
+    def read() -> bool:
         now = monotonic()
         for _ in range(DATAGRAMS_PER_WAKE_UP):
             try:
                 datagram, address = recvfrom(_READ_OCTETS)
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError:  # an ICMP error of an earlier answer, reported here
                 continue
             receive(datagram, address, now)
+        return True
 
-    def read_batch() -> None:
+    def read_batch() -> bool:
         assert many is not None  # else `read` is the callback
         if len(known) > _MAX_KNOWN_SENDERS:
             known.clear()  # senders can be forged: they must not fill the memory
-        waiting = iter(many.receive_many(descriptor, DATAGRAMS_PER_WAKE_UP, known))
+        found = many.receive_many(descriptor, DATAGRAMS_PER_WAKE_UP, known)
+        waiting = iter(found)
         now = monotonic()
         failure: Exception | None = None
         for datagram, address in zip(waiting, waiting, strict=True):
@@ -132,8 +145,61 @@ def make_reader(udp: socket.socket, receive: Callable[[bytes, Address, float], N
                 failure = error
         if failure is not None:
             raise failure
+        return len(found) == 2 * DATAGRAMS_PER_WAKE_UP
 
     return read if many is None else read_batch
+
+
+def stamp_arrivals(udp: socket.socket) -> None:
+    """The kernel notes when each datagram comes, for `make_aged_reader`; where it can not, all are new."""
+    with suppress(OSError):
+        udp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+
+def make_aged_reader(udp: socket.socket, receive: Callable[[bytes, Address, float], None]) -> Callable[[], bool]:
+    """The same as `make_reader`, but that the time is when the datagram came, and that `receive` must not raise."""
+    descriptor = udp.fileno()
+    many = batch
+    known: dict[bytes, Address] = {}
+    space = socket.CMSG_SPACE(_TIMESPEC.size)
+
+    def read() -> bool:
+        now, wall = monotonic(), time()
+        for _ in range(DATAGRAMS_PER_WAKE_UP):
+            try:
+                datagram, notes, _flags, address = udp.recvmsg(_READ_OCTETS, space)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError:
+                continue
+            receive(datagram, address, _arrival(now, _age_in(notes, wall)))
+        return True
+
+    def read_batch() -> bool:
+        assert many is not None  # else `read` is the callback
+        if len(known) > _MAX_KNOWN_SENDERS:
+            known.clear()
+        found = many.receive_many(descriptor, DATAGRAMS_PER_WAKE_UP, known, True)
+        waiting = iter(found)
+        now = monotonic()
+        for datagram, address, age in zip(waiting, waiting, waiting, strict=True):
+            receive(datagram, address, _arrival(now, age))
+        return len(found) == 3 * DATAGRAMS_PER_WAKE_UP
+
+    return read if many is None else read_batch
+
+
+def _age_in(notes: Iterable[tuple[int, int, bytes]], wall: float) -> float:
+    for level, kind, octets in notes:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(octets) == _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack(octets)
+            return wall - seconds - nanoseconds / 1e9
+    return 0.0
+
+
+def _arrival(now: float, age: float) -> float:
+    """When a datagram of that age came, in monotonic time."""
+    return now - age if 0.0 < age < _MAX_AGE_SECONDS else now
 
 
 def make_flow_reader(

@@ -96,6 +96,8 @@ class TestAccessPoints:
             ({"name": "hal", "address": "192.0.2.7", "secret": "short"}, "#/secret"),
             ({"name": "hal", "address": "192.0.2.7", "secret": "x" * 129}, "#/secret"),
             ({"name": "hal", "address": "192.0.2.7", "kind": "toaster"}, "#/kind"),
+            ({"name": "hal", "address": "192.0.2.7", "on_timeout": "wait"}, "#/on_timeout"),
+            ({"name": "hal", "address": "192.0.2.7", "on_timeout": "protocol-error"}, "#/on_timeout"),
         ],
     )
     def test_bad_field_is_named(
@@ -108,6 +110,16 @@ class TestAccessPoints:
         assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
         assert body.get("secret", "no secret") not in answer.text
         assert federation.rows() == before
+
+    def test_what_a_client_gets_in_silence_is_kept(self, east: TestClient) -> None:
+        """A proxy that knows Protocol-Error says so, and what it wants when nobody answers in time."""
+        wanted = {"protocol_errors": True, "on_timeout": "protocol-error"}
+        made = east.post(POINTS, json={"name": "hal", "address": "192.0.2.7", "kind": "proxy", **wanted})
+        path = made.headers["Location"]
+        assert {key: east.get(path).json()[key] for key in wanted} == wanted
+        changed = east.patch(path, json={"on_timeout": "drop"}, headers=ANY_VERSION)
+        assert (changed.json()["protocol_errors"], changed.json()["on_timeout"]) == (True, "drop")
+        assert east.post(POINTS, json={"name": "zaal", "address": "192.0.2.8"}).json()["on_timeout"] == "auto"
 
     def test_taken_name_and_address_are_conflicts(self, east: TestClient, federation: LibraryFederation) -> None:
         """One name in a library, and one owner of an address in the federation."""
@@ -133,6 +145,13 @@ class TestHomeServers:
         assert [item["name"] for item in east.get(SERVERS).json()["items"]] == ["radius1"]
         assert east.delete(path, headers={"If-Match": changed.headers["ETag"]}).status_code == 204
         assert operator.get("/v1/libraries/east").json()["is_hosted"] is True
+
+    def test_weight_is_kept(self, east: TestClient) -> None:
+        """Its share of the devices; 0 while nobody says otherwise, and again when it is taken back."""
+        path = east.post(SERVERS, json={"name": "radius1", "host": "192.0.2.10"}).headers["Location"]
+        assert east.get(path).json()["weight"] == 0
+        assert east.patch(path, json={"weight": 30}, headers=ANY_VERSION).json()["weight"] == 30
+        assert east.patch(path, json={"weight": None}, headers=ANY_VERSION).json()["weight"] == 0
 
     def test_another_transport_brings_its_port(self, east: TestClient) -> None:
         """Moving to RADIUS/TLS moves to its port (RFC 6614 §2.1), unless the patch names one."""
@@ -172,6 +191,7 @@ class TestHomeServers:
             ({"name": "r", "host": "192.0.2.10", "accounting_port": 0}, "#/accounting_port"),
             ({"name": "r", "host": "192.0.2.10", "transport": "tcp"}, "#/transport"),
             ({"name": "r", "host": "192.0.2.10", "position": -1}, "#/position"),
+            ({"name": "r", "host": "192.0.2.10", "weight": 1001}, "#/weight"),
         ],
     )
     def test_bad_field_is_named(self, east: TestClient, body: dict[str, Any], pointer: str) -> None:

@@ -1,10 +1,11 @@
 /* homesim: a home server that accepts everybody as fast as it can, so that the proxy before it is what is measured.
  *
- *   homesim --port P --secret S [--host H] [--no-keys] [--delay-ms D] [--silent PREFIX]
+ *   homesim --port P --secret S [--host H] [--no-keys] [--delay-ms D] [--silent PART [--flap-ms F | --slow-ms D]]
  *
  * Answers Access-Request with Access-Accept (Message-Authenticator first, User-Name, EAP-Success, two MS-MPPE keys of a
  * known pattern, each Proxy-State in order) and Status-Server with Access-Accept. Requests whose User-Name contains
- * PREFIX get no answer. SIGTERM ends it, with its counters on standard error as JSON. */
+ * PART get no answer; with --flap-ms none in every other F milliseconds; with --slow-ms a late one. SIGTERM ends it,
+ * with its counters on standard error as JSON. */
 #include "lab.h"
 
 enum { BATCH = 64, HELD = 1 << 16 };
@@ -31,7 +32,7 @@ static size_t append_key(const keyed *k, uint8_t *packet, size_t at, int vendor_
 }
 
 /* Write the answer to the request into `answer`; 0 when the request deserves none. */
-static size_t answer_to(const keyed *k, uint8_t *request, size_t received, uint8_t *answer, int keys, const char *silent) {
+static size_t answer_to(const keyed *k, uint8_t *request, size_t received, uint8_t *answer, int keys, const char *silent, int *is_silent) {
     size_t n = received < HEADER ? 0 : get_length(request), authenticator_at = 0, at = HEADER, i;
     uint8_t given[16], expected[16];
     int has_eap = 0;
@@ -39,7 +40,7 @@ static size_t answer_to(const keyed *k, uint8_t *request, size_t received, uint8
     for (i = HEADER; i + 2 <= n && request[i + 1] >= 2; i += request[i + 1]) {
         if (request[i] == MESSAGE_AUTHENTICATOR) authenticator_at = i + 2;
         if (request[i] == EAP_MESSAGE) has_eap = 1;
-        if (silent && request[i] == USER_NAME && memmem(request + i + 2, request[i + 1] - 2u, silent, strlen(silent))) return 0;
+        if (silent && request[i] == USER_NAME && memmem(request + i + 2, request[i + 1] - 2u, silent, strlen(silent))) *is_silent = 1;
     }
     if (i != n || !authenticator_at) return 0;
     memcpy(given, request + authenticator_at, 16);
@@ -67,9 +68,9 @@ static size_t answer_to(const keyed *k, uint8_t *request, size_t received, uint8
 int main(int argc, char **argv) {
     const char *port = "0", *secret = "", *host = "127.0.0.1", *silent = NULL;
     int keys = 1, option;
-    uint64_t delay = 0, first = 0, last = 0, requests = 0, answers = 0;
+    uint64_t delay = 0, flap = 0, slow = 0, first = 0, last = 0, requests = 0, answers = 0;
     struct option options[] = {{"port", 1, 0, 'p'}, {"secret", 1, 0, 's'}, {"host", 1, 0, 'h'}, {"no-keys", 0, 0, 'k'},
-                               {"delay-ms", 1, 0, 'd'}, {"silent", 1, 0, 'x'}, {0}};
+                               {"delay-ms", 1, 0, 'd'}, {"silent", 1, 0, 'x'}, {"flap-ms", 1, 0, 'f'}, {"slow-ms", 1, 0, 'l'}, {0}};
     while ((option = getopt_long(argc, argv, "", options, 0)) != -1) switch (option) {
         case 'p': port = optarg; break;
         case 's': secret = optarg; break;
@@ -77,12 +78,15 @@ int main(int argc, char **argv) {
         case 'k': keys = 0; break;
         case 'd': delay = strtoull(optarg, 0, 10) * 1000000u; break;
         case 'x': silent = optarg; break;
+        case 'f': flap = strtoull(optarg, 0, 10) * 1000000u; break;
+        case 'l': slow = strtoull(optarg, 0, 10) * 1000000u; break;
         default: return 2;
     }
     keyed key;
     key_with(&key, secret);
-    int fd = udp_socket(host, port, 1, 0);
-    struct held *held = delay ? calloc(HELD, sizeof *held) : NULL;
+    int fd = udp_socket(host, port, NULL, 1, 0);
+    if (delay && slow) return 2; /* what is held leaves in the order in which it came */
+    struct held *held = delay || slow ? calloc(HELD, sizeof *held) : NULL;
     static uint8_t in[BATCH][PACKET_MAX], out[BATCH][1024];
     static struct sockaddr_storage from[BATCH];
     static struct iovec in_at[BATCH], out_at[BATCH];
@@ -106,13 +110,14 @@ int main(int argc, char **argv) {
         }
         if ((n = recvmmsg(fd, receive, BATCH, MSG_DONTWAIT, NULL)) < 0) continue;
         for (int i = 0; i < n; i++) {
-            size_t length = answer_to(&key, in[i], receive[i].msg_len, out[ready], keys, silent);
+            int is_silent = 0;
+            size_t length = answer_to(&key, in[i], receive[i].msg_len, out[ready], keys, silent, &is_silent);
             requests++;
-            if (!length) continue;
-            if (delay) {
+            if (!length || (is_silent && !slow && (!flap || nanoseconds() / flap % 2))) continue;
+            if (delay || (is_silent && slow)) {
                 if (last - first >= HELD) continue;
                 struct held *h = &held[last++ % HELD];
-                h->due = nanoseconds() + delay, h->to = from[i], h->length = length;
+                h->due = nanoseconds() + (delay ? delay : slow), h->to = from[i], h->length = length;
                 memcpy(h->octets, out[ready], length);
                 continue;
             }

@@ -78,7 +78,7 @@ static inline size_t get_length(const uint8_t *packet) { return (size_t)packet[2
 /* The pattern that the simulated home server sends as MPPE keys, so that the generator can tell a right one. */
 static inline uint8_t key_pattern(int vendor_type, int i) { return (uint8_t)(i * 11 + vendor_type * 3 + 1); }
 
-static inline int udp_socket(const char *host, const char *port, int listens, int reuse_port) {
+static inline int udp_socket(const char *host, const char *port, const char *source, int listens, int reuse_port) {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST}, *found;
     int one = 1, octets = 8 << 20;
     if (getaddrinfo(host, port, &hints, &found)) { fprintf(stderr, "not an address: %s %s\n", host, port); exit(2); }
@@ -86,6 +86,11 @@ static inline int udp_socket(const char *host, const char *port, int listens, in
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &octets, sizeof octets);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets);
     if (reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (source) {
+        struct addrinfo *own;
+        if (getaddrinfo(source, "0", &hints, &own) || bind(fd, own->ai_addr, own->ai_addrlen)) { perror(source); exit(2); }
+        freeaddrinfo(own);
+    }
     if (fd < 0 || (listens ? bind : connect)(fd, found->ai_addr, found->ai_addrlen)) { perror(host); exit(2); }
     freeaddrinfo(found);
     return fd;

@@ -85,6 +85,8 @@ class AccessPointRow(Base):
     coa_port: Mapped[int | None]
     coa_host: Mapped[str | None] = mapped_column(String(253))
     require_event_timestamp: Mapped[bool] = mapped_column(default=True)
+    protocol_errors: Mapped[bool] = mapped_column(default=False)
+    on_timeout: Mapped[str] = mapped_column(String(16), default="auto")  # federation.snapshot.OnTimeout
     require_message_authenticator: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
 
@@ -109,6 +111,7 @@ class HomeServerRow(Base):
     library_id: Mapped[str] = mapped_column(ForeignKey("libraries.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(63))
     position: Mapped[int] = mapped_column(default=0)
+    weight: Mapped[int] = mapped_column(default=0)
     transport: Mapped[str] = mapped_column(String(8))  # federation.snapshot.Transport
     host: Mapped[str] = mapped_column(String(253))
     port: Mapped[int]

@@ -239,10 +239,20 @@ class TestApply:
 
 class TestExport:
     def test_exported_document_applies_and_changes_nothing(self, members: Members) -> None:
-        """What `export` prints is a file for `apply`, even with `prune`."""
-        apply(members)
+        """What `export` prints is a file for `apply`, even with `prune`, and has what was said."""
+        apply(
+            members,
+            FILE.replace(
+                'address = "198.51.100.7"', 'address = "198.51.100.7"\nprotocol_errors = true\non_timeout = "drop"'
+            ).replace('host = "192.0.2.10"', 'host = "192.0.2.10"\nweight = 3'),
+        )
         with members.registry.read() as session:
             exported = export_document(session)
+        libraries = {library["id"]: library for library in exported["libraries"]}
+        library = libraries["boekenburg"]
+        assert library["access_points"][1].items() >= {"protocol_errors": True, "on_timeout": "drop"}.items()
+        assert "on_timeout" not in library["access_points"][0]
+        assert libraries["nieuw"]["home_servers"][0]["weight"] == 3
         done = apply_document(members.registry, OPERATOR, parse_document(exported), prune=True)
         assert done.steps == ()
 

@@ -13,7 +13,7 @@ from federation.services import access_points, home_servers, libraries, realms
 from federation.services.access_points import AccessPointValues
 from federation.services.authorities import load_eap_credentials
 from federation.services.home_servers import HomeServerValues
-from federation.snapshot import Client, EapMethod, HomeServer, HomeSnapshot, SharedSecret, Snapshot
+from federation.snapshot import Client, EapMethod, HomeServer, HomeSnapshot, OnTimeout, SharedSecret, Snapshot
 from federation.store.announcements import (
     announce,
     bind_announcements,
@@ -55,12 +55,13 @@ class TestCompile:
                     OPERATOR,
                     "boekenburg",
                     name=name,
-                    values=HomeServerValues("192.0.2.1", position=position),
+                    values=HomeServerValues("192.0.2.1", position=position, weight=5),
                     secret=f"the-secret-of-{name}-server",
                 )
         snapshot = compiled(members)
         assert snapshot.realms["boekenburg.test"].home_servers == ("boekenburg/first", "boekenburg/second")
         assert snapshot.home_servers["boekenburg/first"].secret == b"the-secret-of-first-server"
+        assert snapshot.home_servers["boekenburg/first"].weight == 5
 
     def test_accounting_goes_where_a_library_has_asked_for_it(self, members: Members) -> None:
         """A port for accounting makes a next hop of its own, with the server's secret; without one there is none."""
@@ -135,11 +136,18 @@ class TestCompile:
     def test_client_has_prefix_and_operator_name(self, members: Members) -> None:
         """A client is what its row says; its Operator-Name is the library's first realm."""
         with members.change() as change:
-            values = AccessPointValues(address="2001:db8::/64", guest_vlan=7, request_cui=True)
+            values = AccessPointValues(
+                address="2001:db8::/64",
+                guest_vlan=7,
+                request_cui=True,
+                protocol_errors=True,
+                on_timeout=OnTimeout.REJECT,
+            )
             access_points.add_access_point(change, OPERATOR, "boekenburg", name="hal", values=values)
         (client,) = compiled(members).clients
         assert client.networks == (ip_network("2001:db8::/64"),)
         assert (client.operator_name, client.guest_vlan, client.requests_cui) == ("boekenburg.test", 7, True)
+        assert (client.takes_protocol_errors, client.on_timeout) == (True, OnTimeout.REJECT)
 
     @pytest.mark.parametrize(
         ("roles", "is_active", "has_realm", "has_client"),

@@ -39,6 +39,20 @@ class TestBreakers:
         assert not any(breakers.miss(REALM, HOP, 5.0 + number / 1000) for number in range(1000))
         assert breakers.admit(REALM, HOP, 6.0)
 
+    def test_repeats_are_few_while_nothing_comes_back(self) -> None:
+        """After five misses that span a hiccup one in a tenth of a second goes out; an answer lets all go again."""
+        breakers = Breakers()
+        assert breakers.may_repeat(REALM, HOP, 5.0)
+        for number in range(5):
+            breakers.miss(REALM, HOP, 5.0 + number / 1000)
+            assert breakers.may_repeat(REALM, HOP, 5.1)
+        assert not breakers.is_silent(REALM, HOP, 6.9)
+        assert breakers.is_silent(REALM, HOP, 7.0)
+        assert [breakers.may_repeat(REALM, HOP, 8.0 + number / 100) for number in range(20)].count(True) == 2
+        breakers.answer(REALM, HOP)
+        assert all(breakers.may_repeat(REALM, HOP, 8.2) for _ in range(10))
+        assert not breakers.is_silent(REALM, HOP, 8.2)
+
     def test_touches_no_other_realm_and_no_other_hop(self) -> None:
         """Only the silent realm at the silent hop is refused."""
         breakers = open_breakers()

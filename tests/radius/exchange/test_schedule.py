@@ -31,6 +31,17 @@ class TestSchedule:
             schedule.add(number, 2.0)
         assert schedule.take_due(2.1) == list(range(10_000))
 
+    def test_more_than_the_limit_stays_due(self) -> None:
+        """A thousand deadlines of one moment are met in portions, and the timer asks for the next one at once."""
+        schedule: Schedule[int] = Schedule()
+        for number in range(10):
+            schedule.add(number, 1.0 if number < 5 else 2.0)
+        portions: list[list[int]] = []
+        while (due := schedule.next_timer()) is not None:
+            assert due <= 3.0
+            portions.append(schedule.take_due(3.0, 4))
+        assert portions == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
     def test_removed_item_does_not_come_out(self) -> None:
         """What is answered is let go at once; to remove it again is harmless."""
         schedule: Schedule[str] = Schedule()

@@ -6,6 +6,8 @@ import pytest
 
 from federation.reasons import RefusalReason
 from federation.snapshot import Realm, Snapshot
+from radius.exchange.bulkheads import MAX_OUTSTANDING_PER_SILENT_REALM
+from radius.proxy.forwarding import DUE_AT_ONCE
 from radius.proxy.ports import Flow
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import build_attribute
@@ -79,6 +81,65 @@ class TestBreaker:
         silence(world, 15)
         ask_silent(world, 200)
         assert [flow.host for flow, _ in world.take_forwarded()][-1] == "203.0.113.8"
+
+
+class TestSilentRealm:
+    """A library from which nothing has come for some requests in a row, long before its breaker opens."""
+
+    def test_has_few_requests_outstanding(self) -> None:
+        """One source port's worth waits; many silent libraries behind one hop leave its identifiers to the others."""
+        world = two_libraries()
+        for number in range(20):
+            ask_silent(world, number)
+        world.run(5.0)  # the first repeats, and more than a hiccup
+        for number in range(20, 400):
+            ask_silent(world, number)
+        assert world.engine.upstreams["silent/1"].identifiers.outstanding == MAX_OUTSTANDING_PER_SILENT_REALM
+        assert world.engine.notices.refusals == {RefusalReason.REALM_OVERLOAD: 400 - MAX_OUTSTANDING_PER_SILENT_REALM}
+
+    def test_is_sent_few_repeats(self) -> None:
+        """What nobody answers is not sent five times over, and what comes is heard at once."""
+        world = two_libraries()
+        for number in range(1000):
+            ask_silent(world, number)
+        assert len(world.take_requests()) == 1000
+        world.run(10.0)
+        repeats = world.take_requests()
+        assert 1000 < len(repeats) < 1100  # once all of them, then a trickle that finds out when it is back
+        flow, octets = repeats[-1]
+        world.answer(flow, respond(parse(octets)))
+        assert len(world.take_answers()) == 1
+
+    def test_hop_that_answers_others_is_not_suspected(self) -> None:
+        """A realm that is silent, or answers late, says nothing about the server behind which it stands."""
+        world = World(
+            make_snapshot(
+                home_server("home/1"),
+                realms={name: Realm(name, "home", ("home/1",)) for name in ("silent.example", "home.example")},
+            )
+        )
+        for number in range(30):
+            ask_silent(world, number)
+            world.send(access_request(authenticator=number.to_bytes(16)), ("192.0.2.2", 2000 + number))
+            for flow, octets in world.take_requests():
+                packet = parse(octets)
+                if packet.value_of(AttributeType.USER_NAME).endswith(b"home.example"):
+                    world.answer(flow, respond(packet))
+            world.run(1.0)
+        assert [fields for event, fields in world.lines if event == "home_server_state"] == []
+
+    def test_timer_is_met_in_portions(self) -> None:
+        """A thousand deadlines of one moment do not hold up what comes meanwhile."""
+        world = two_libraries()
+        for number in range(100):
+            ask_silent(world, number)
+        world.take_requests()
+        portions: list[int] = []
+        while world.now < 1003.0:
+            world.now = max(world.now, world.engine.next_timer() or 0.0)
+            world.engine.on_timer(world.now)
+            portions.append(world.engine.upstreams["silent/1"].timeouts + len(world.take_requests()))
+        assert max(portions) <= DUE_AT_ONCE
 
 
 class TestRejections:

@@ -565,7 +565,7 @@ class TestOverload:
             world.send(access_request(authenticator=number.to_bytes(16)), ("192.0.2.1", 1024 + number))
         assert len(world.take_forwarded()) == 255
         world.send(access_request(), ("192.0.2.1", 60000))
-        assert only_refusal(world) == "realm_overload"
+        assert only_refusal(world) == "no_identifier"
 
     def test_source_ports_of_a_burst_are_given_back(self, world: World) -> None:
         """When the burst is over one port is left."""

@@ -181,9 +181,12 @@ class TestRelay:
             "message_authenticator_first": 2,
             "message_authenticator_later": 0,
             "message_authenticator_missing": 0,
+            "message_authenticator_required": 1,
         }
         upstream = world.engine.upstreams["home/1"].counters()
         assert (upstream["requests"], upstream["answers"], upstream["outstanding"]) == (1, 1, 0)
+        places = [upstream[f"message_authenticator_{place}"] for place in ("first", "later", "missing", "required")]
+        assert places == [1, 0, 0, 1]
         assert world.engine.outstanding == 0
 
 

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from time import monotonic, time
 
 import pytest
 
@@ -14,8 +15,10 @@ from radius.transport.udp import (
     ask_for_buffer,
     bind_udp,
     connect_udp,
+    make_aged_reader,
     make_flow_reader,
     make_reader,
+    stamp_arrivals,
 )
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
 
@@ -102,9 +105,9 @@ class TestReader:
             client.send(b"%d" % number)
         got: list[bytes] = []
         read = make_reader(listener, lambda datagram, _address, _now: got.append(datagram))
-        read()
+        assert read()  # more may wait
         assert len(got) == DATAGRAMS_PER_WAKE_UP
-        read()
+        assert not read()
         assert got == [b"%d" % number for number in range(DATAGRAMS_PER_WAKE_UP + 10)]
 
     def test_flow_flood_is_taken_in_portions(self, stack: ExitStack) -> None:
@@ -190,6 +193,62 @@ class TestReader:
         for _ in range(20):
             read()
         assert len(got) == 1000
+
+
+class TestAgedReader:
+    def test_time_is_when_the_datagram_came(self, stack: ExitStack) -> None:
+        """And not when it was read: a worker that was held up knows what is too old to be answered."""
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        stamp_arrivals(listener)
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        got: list[tuple[bytes, Address, float]] = []
+        read = make_aged_reader(listener, lambda octets, address, came_at: got.append((octets, address, came_at)))
+        for _ in range(100):  # the kernel begins to note the times a moment after it was asked to
+            before = monotonic()
+            client.send(b"octets")
+            after = monotonic()
+            while monotonic() < after + 0.03:
+                pass
+            read()
+            datagram, address, arrived_at = got.pop()
+            assert (datagram, address) == (b"octets", client.getsockname())
+            if before - 0.01 <= arrived_at <= after + 0.01:  # two clocks, read one after the other
+                return
+        pytest.fail("the time is when it was read")
+
+    def test_datagram_without_a_stamp_is_new(self, stack: ExitStack) -> None:
+        """Where the kernel does not say when it came, it came now."""
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        client.send(b"octets")
+        before = monotonic()
+        got: list[float] = []
+        make_aged_reader(listener, lambda _datagram, _address, arrived_at: got.append(arrived_at))()
+        assert got[0] >= before
+
+    def test_wall_clock_that_was_set_makes_nothing_old(self, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A jump of a day is no wait of a day."""
+        monkeypatch.setattr(udp, "time", lambda: time() + 86_400.0)
+        monkeypatch.setattr(udp, "batch", None)  # it asks the kernel's clock itself
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        stamp_arrivals(listener)
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        client.send(b"octets")
+        before = monotonic()
+        got: list[float] = []
+        make_aged_reader(listener, lambda _datagram, _address, arrived_at: got.append(arrived_at))()
+        assert got[0] >= before
+
+    def test_flood_is_taken_in_portions(self, stack: ExitStack) -> None:
+        """It says whether more may wait, as the other reader does."""
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        for number in range(DATAGRAMS_PER_WAKE_UP + 10):
+            client.send(b"%d" % number)
+        got: list[bytes] = []
+        read = make_aged_reader(listener, lambda datagram, _address, _arrived_at: got.append(datagram))
+        assert [read(), read()] == [True, False]
+        assert got == [b"%d" % number for number in range(DATAGRAMS_PER_WAKE_UP + 10)]
 
 
 class TestBuffer:

@@ -1,0 +1,282 @@
+"""`make blackhole`: what the patrons of all other libraries feel while one library does not answer.
+
+A normal load over healthy realms goes through one proxy process, first alone, then beside a library that is asked
+2,000 times a second and is silent, flaps, or answers late. Each round is a new proxy, and its two halves are compared
+with each other: ratios hold on a machine that drifts, milliseconds do not. The control is the same with a second
+library that answers at once: what any load of that size costs the others on this machine.
+"""
+
+import argparse
+import json
+import socket
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from radius.wire.authenticators import KeyedSecret, sign_request
+from radius.wire.codes import Code
+from tests.load.laboratory import CLIENT_SECRET, HOME_SECRET, Laboratory, Load, build_tools, pinned, realm_names
+from tests.load.peers import COMPILED, PROXY_CPU
+from tests.support.biebroam import COMMAND, DataDirectory
+from tests.support.processes import Program, free_port
+
+REALMS: Final = 20
+NORMAL_PER_SECOND: Final = 1000.0
+TROUBLE_PER_SECOND: Final = 2000.0
+TROUBLE_REALM: Final = "trouble.bench.example"
+SAME_CLIENT, OTHER_CLIENT = "127.0.0.1", "127.0.0.2"
+DEADLINE_SECONDS: Final = 22  # the proxy's own is 20
+MARKED_DEAD_SECONDS: Final = 3.0  # a neighbour that waits longer for Status-Server counts it as missed
+PROBE_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is wrong with the one library, and how it is reached."""
+
+    home: tuple[str, ...] | None = None
+    """Options of its simulated home server; None: a port that nobody reads."""
+    is_shared: bool = False
+    """It stands behind the next hop that the healthy realms use, too."""
+    source: str = SAME_CLIENT
+    """Which client asks for it: the one that the normal load comes from, or another."""
+    rate: float = TROUBLE_PER_SECOND
+    window: int = 6000
+
+
+CASES: Final[dict[str, Case]] = {
+    "control: answers at once": Case(home=()),
+    "silent, own home server": Case(),
+    "silent, own home server, other client": Case(source=OTHER_CLIENT),
+    "silent, shared next hop": Case(home=("--silent", "trouble"), is_shared=True),
+    "flapping 10 s, shared next hop": Case(home=("--silent", "trouble", "--flap-ms", "10000"), is_shared=True),
+    "answers after 3 s, shared next hop": Case(home=("--silent", "trouble", "--slow-ms", "3000"), is_shared=True),
+    "flood of another client": Case(home=(), source=OTHER_CLIENT, rate=0.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One proxy's two halves."""
+
+    quiet_p99_us: int
+    troubled_p99_us: int
+    worst_realm_ratio: float
+    lost: int  # of the normal load
+    refused: int  # of the normal load
+    trouble_sent: int
+    trouble_unanswered: int  # within the deadline
+    trouble_accepts: int
+    checks: int  # Status-Server that were asked in the second half
+    checks_missed: int
+    slowest_check_ms: float
+
+    @property
+    def ratio(self) -> float:
+        """How much longer the slowest hundredth waits."""
+        return self.troubled_p99_us / max(1, self.quiet_p99_us)
+
+
+class Neighbour:
+    """Asks the proxy with Status-Server, as neighbours do who want to know whether it lives."""
+
+    def __init__(self, port: int) -> None:
+        """Nothing is asked before it is entered."""
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp.connect(("127.0.0.1", port))
+        self._udp.settimeout(MARKED_DEAD_SECONDS)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self.seconds: list[float] = []
+        self.missed = 0
+
+    def _ask(self) -> None:
+        keyed = KeyedSecret(CLIENT_SECRET.encode())
+        number = 0
+        while not self._stopping.wait(PROBE_SECONDS):
+            number += 1
+            began = time.monotonic()
+            octets = sign_request(Code.STATUS_SERVER, number % 256, number.to_bytes(16), b"", keyed)
+            self._udp.send(octets)
+            try:
+                while self._udp.recv(4096)[1] != number % 256:
+                    pass
+            except TimeoutError:
+                self.missed += 1
+            else:
+                self.seconds.append(time.monotonic() - began)
+
+    def __enter__(self) -> Self:
+        """It asks from now on."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It asks no more."""
+        self._stopping.set()
+        self._thread.join()
+        self._udp.close()
+
+
+def start_proxy(folder: Path, port: int, home_port: int, trouble_port: int, command: Path) -> Program:
+    """One `biebroam proxy` with the healthy realms, and the troubled one at a home server or a shared one."""
+    data = DataDirectory(folder / "biebroam", command=command)
+    data.initialise()
+    names = realm_names(REALMS)
+    is_shared = trouble_port == home_port
+    healthy = ", ".join(f'"{name}"' for name in ([*names, TROUBLE_REALM] if is_shared else names))
+    troubled = "" if is_shared else _library("troubled", f'"{TROUBLE_REALM}"', trouble_port)
+    data.apply(f"""
+[federation]
+name = "bench"
+country = "NL"
+eap_server_name = "login.bench.example"
+{_library("visited", '"visited.example"', home_port)}
+[[libraries.access_points]]
+name = "ap"
+address = "{SAME_CLIENT}/32"
+secret = "{CLIENT_SECRET}"
+[[libraries.access_points]]
+name = "other-ap"
+address = "{OTHER_CLIENT}/32"
+secret = "{CLIENT_SECRET}"
+{_library("healthy", healthy, home_port)}
+{troubled}
+""")
+    return data.start("proxy", port=port, wrap=lambda arguments: pinned(PROXY_CPU, arguments))
+
+
+def _library(name: str, realms: str, port: int) -> str:
+    return f"""
+[[libraries]]
+id = "{name}"
+name = "{name}"
+realms = [{realms}]
+[[libraries.home_servers]]
+name = "home"
+host = "127.0.0.1"
+port = {port}
+secret = "{HOME_SECRET}"
+"""
+
+
+@contextmanager
+def start_homes(case: Case, laboratory: Laboratory) -> Generator[tuple[int, int]]:
+    """The healthy home server and the troubled one; their ports."""
+    if case.is_shared:
+        with laboratory.home(*(case.home or ())) as port:
+            yield port, port
+    elif case.home is not None:
+        with laboratory.home() as port, laboratory.home(*case.home) as other:
+            yield port, other
+    else:
+        with laboratory.home() as port, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            yield port, deaf.getsockname()[1]
+
+
+def run_round(case: Case, seconds: float, command: Path, laboratory: Laboratory) -> Round:
+    """A new proxy, the normal load alone, then beside the trouble until its last request has met the deadline."""
+    normal = Load(realms=REALMS, window=1000, rate=NORMAL_PER_SECOND, seconds=seconds)
+    trouble = Load(realms=1, window=case.window, rate=case.rate, seconds=seconds, realm_format=TROUBLE_REALM)
+    both = Load(realms=REALMS, window=1000, rate=NORMAL_PER_SECOND, seconds=seconds + DEADLINE_SECONDS)
+    deadline = ("--timeout-ms", str(DEADLINE_SECONDS * 1000))
+    with (
+        tempfile.TemporaryDirectory(prefix="blackhole-") as folder,
+        start_homes(case, laboratory) as (home_port, trouble_port),
+    ):
+        port = free_port()
+        with start_proxy(Path(folder), port, home_port, trouble_port, command), ThreadPoolExecutor() as threads:
+            laboratory.wait_answering(port)
+            laboratory.generate(port, Load(realms=REALMS, window=64, seconds=1, rate=NORMAL_PER_SECOND))
+            quiet = laboratory.generate(port, normal)
+            with Neighbour(port) as neighbour:
+                beside = threads.submit(laboratory.generate, port, trouble, "--source", case.source, *deadline)
+                troubled = laboratory.generate(port, both)
+                other = beside.result()
+    return judge(quiet, troubled, other, neighbour)
+
+
+def judge(quiet: dict[str, Any], troubled: dict[str, Any], other: dict[str, Any], neighbour: Neighbour) -> Round:
+    """What the generators' reports say."""
+    pairs = zip(quiet["realms_p99_us"], troubled["realms_p99_us"], strict=True)
+    return Round(
+        quiet_p99_us=quiet["p99_us"],
+        troubled_p99_us=troubled["p99_us"],
+        worst_realm_ratio=max(after / max(1, before) for before, after in pairs),
+        lost=quiet["lost"] + troubled["lost"],
+        refused=quiet["rejects"] + troubled["rejects"],
+        trouble_sent=other["sent"],
+        trouble_unanswered=other["lost"],
+        trouble_accepts=other["accepts"],
+        checks=len(neighbour.seconds) + neighbour.missed,
+        checks_missed=neighbour.missed,
+        slowest_check_ms=1000 * max(neighbour.seconds, default=MARKED_DEAD_SECONDS),
+    )
+
+
+def spread(values: Sequence[float]) -> str:
+    """The middle one, the least and the largest."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def print_case(name: str, rounds: Sequence[Round]) -> None:
+    """One line of the table."""
+    print(
+        f"| {name} | {statistics.median(each.quiet_p99_us for each in rounds):.0f} "
+        f"| {statistics.median(each.troubled_p99_us for each in rounds):.0f} "
+        f"| {spread([each.ratio for each in rounds])} | {spread([each.worst_realm_ratio for each in rounds])} "
+        f"| {sum(each.lost for each in rounds)} + {sum(each.refused for each in rounds)} "
+        f"| {sum(each.trouble_unanswered for each in rounds)} of {sum(each.trouble_sent for each in rounds)} "
+        f"| {sum(each.checks_missed for each in rounds)} of {sum(each.checks for each in rounds)} "
+        f"| {max(each.slowest_check_ms for each in rounds):.0f} |",
+        flush=True,
+    )
+
+
+def main() -> int:
+    """Measure and print; 1 when a healthy realm lost a request, or a neighbour would believe the proxy dead."""
+    parser = argparse.ArgumentParser(prog="make blackhole ARGS=…", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=12.0, help="of the normal load alone, and of the trouble")
+    parser.add_argument("--cases", nargs="*", default=(), help="names of cases, or what the names of some contain")
+    parser.add_argument("--interpreted", action="store_true", help="the proxy of .venv, not the compiled one")
+    parser.add_argument("--output", type=Path, default=Path("bench-results"), help="folder for tools and figures")
+    options = parser.parse_args()
+    tools = build_tools(options.output / "tools")
+    command = COMMAND if options.interpreted or not COMPILED.exists() else COMPILED
+    cases = {
+        name: case for name, case in CASES.items() if not options.cases or any(part in name for part in options.cases)
+    }
+    found: dict[str, list[Round]] = {name: [] for name in cases}
+    with tempfile.TemporaryDirectory(prefix="blackhole-logs-") as logs:
+        laboratory = Laboratory(tools, Path(logs))
+        for number in range(1, options.rounds + 1):
+            for name, case in cases.items():
+                print(f"\r\033[Kround {number} of {options.rounds}: {name}", end="", file=sys.stderr, flush=True)
+                found[name].append(run_round(case, options.seconds, command, laboratory))
+    print("\r\033[K", end="", file=sys.stderr)
+    print(
+        f"{NORMAL_PER_SECOND:.0f} requests/s over {REALMS} healthy realms, alone and beside one library in trouble.\n"
+    )
+    print("| the one library | p99 us alone | beside it | ratio (min to max) | worst realm's ratio ", end="")
+    print("| healthy: lost + refused | its own, unanswered | Status-Server missed | slowest ms |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, rounds in found.items():
+        print_case(name, rounds)
+    figures = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
+    (options.output / "blackhole.json").write_text(json.dumps(figures, indent=1))
+    every = [each for rounds in found.values() for each in rounds]
+    return 1 if any(each.lost or each.refused or each.checks_missed for each in every) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
