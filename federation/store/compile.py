@@ -262,8 +262,7 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
     ).order_by(AccessPointRow.name)
     nas_key = sealer.derive(b"operator-nas-identifier")
     for row in session.execute(query):
-        *common, vlan, pap, cui, port, host, dated, errors, silence, required = row
-        library, name, kind, address, certificate, sealed = common
+        library, name, address, sealed, port = row.library_id, row.name, row.address, row.sealed_secret, row.coa_port
         member = members.get(library)
         if member is not None:
             context = AccessPointRow.context_of(library, name)
@@ -276,18 +275,18 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
                     operator_name=_operator_name_of(member),
                     networks=(ip_network(address),) if address else (),
                     secret=None if sealed is None else SharedSecret(sealer.open(sealed, context)),
-                    certificate_name=certificate,
-                    is_proxy=kind == ClientKind.PROXY,
-                    requires_message_authenticator=required,
-                    allows_pap=pap,
-                    guest_vlan=vlan,
-                    requests_cui=cui,
+                    certificate_name=row.certificate,
+                    is_proxy=row.kind == ClientKind.PROXY,
+                    requires_message_authenticator=row.require_message_authenticator,
+                    allows_pap=row.allow_pap,
+                    guest_vlan=row.guest_vlan,
+                    requests_cui=row.request_cui,
                     dynamic_authorization_server=server,
-                    requires_event_timestamp=dated,
+                    requires_event_timestamp=row.require_event_timestamp,
                     # Opaque to the others, and the same on every node (RFC 8559 §3.4).
                     operator_nas_identifier=_name_opaquely(nas_key, key) if server else b"",
-                    takes_protocol_errors=errors,
-                    on_timeout=OnTimeout(silence),
+                    takes_protocol_errors=row.protocol_errors,
+                    on_timeout=OnTimeout(row.on_timeout),
                 )
             )
             if port is not None and sealed is not None and address is not None:
@@ -295,7 +294,7 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
                     HomeServer(
                         key=server,
                         library=None,
-                        host=host or address,
+                        host=row.coa_host or address,
                         port=port,
                         secret=SharedSecret(sealer.open(sealed, context)),
                         requires_message_authenticator=False,
