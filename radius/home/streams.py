@@ -7,6 +7,7 @@ certificate was revoked, whose anchor is gone or whose name is nobody's any more
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ from socket import socket
 from time import monotonic, time
 from typing import Final
 
-from federation.snapshot import PeerTrust
+from federation.snapshot import RADSEC_SECRET, PeerTrust
 from radius.errors import BREAKS_STREAM, DropReason
+from radius.exchange.edges import NONCE_OCTETS, ServerEdge
 from radius.home.clients import Peer, Peers
 from radius.transport.tls.connection import Closing, TlsConnection
 from radius.transport.tls.contexts import Credentials, Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity
 from radius.transport.tls.listener import Arrivals, TlsListener
+from radius.transport.tls.versions import RadiusVersion
+from radius.wire.authenticators import KeyedSecret
 
 CHECK_SECONDS: Final = 1.0
 
@@ -36,6 +40,7 @@ class _Client:
     peer: Peer
     trust: Trust
     number: int  # of the connection: what its requests come from, and no other's
+    edge: ServerEdge | None  # over RADIUS/1.1
 
 
 class Streams:
@@ -156,7 +161,9 @@ class Streams:
         ):
             return False
         self._made += 1
-        self._clients[connection] = _Client(peer, self._trust, self._made)
+        is_1_1 = connection.version is RadiusVersion.V1_1
+        edge = ServerEdge(KeyedSecret(RADSEC_SECRET), os.urandom(NONCE_OCTETS)) if is_1_1 else None
+        self._clients[connection] = _Client(peer, self._trust, self._made, edge)
         return True
 
     def _take(self, connection: TlsConnection, octets: bytes, now: float) -> DropReason | None:
@@ -164,10 +171,19 @@ class Streams:
         if client is None:
             return None
 
-        def send(answer: bytes) -> None:
-            connection.send(answer)  # one that has ended since takes nothing
+        edge, source = client.edge, 0
+        if edge is not None:
+            received = edge.receive(octets, now)
+            if isinstance(received, DropReason):
+                return received if received in BREAKS_STREAM else None
+            source, octets = received
 
-        reason = self._receive(octets, client.peer, ("tls", client.number), send, now)
+        def send(answer: bytes) -> None:
+            travelling = answer if edge is None else edge.answer(source, answer)
+            if isinstance(travelling, bytes):
+                connection.send(travelling)  # one that has ended since takes nothing
+
+        reason = self._receive(octets, client.peer, ("tls", client.number, source), send, now)
         return reason if reason in BREAKS_STREAM else None
 
     def _lose(self, connection: TlsConnection) -> None:

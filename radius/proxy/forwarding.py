@@ -4,7 +4,7 @@ The one place that takes and releases identifiers, counts what waits, and moves 
 is not here: who may ask, and what an answer is worth (`engine`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from federation.events import Outcome
@@ -268,27 +268,32 @@ class Forwarding:
                 upstream.repeats += 1
                 stream.send(exchange.octets)
 
-    def interrupt(self, upstream: Upstream, stream: Stream, now: float) -> None:
+    def interrupt(self, upstream: Upstream, streams: Sequence[Stream], now: float) -> None:
         """A connection was lost, or could not be made: what waits on it goes another way, or waits for the next one."""
-        if stream not in upstream.identifiers.flows:
-            return
-        upstream.standing.discard(stream)
-        waiting = upstream.identifiers.waiting_on(stream)
+        flows = upstream.identifiers.flows
+        lost = [stream for stream in streams if stream in flows]
+        upstream.standing.difference_update(lost)
         if upstream.standing or upstream.is_draining:
-            upstream.identifiers.remove_flow(stream)
-            stream.close()
-            for exchange in waiting:
-                self._forget(exchange)
-                if exchange.realm is not None:
-                    self._send_on(exchange, exchange.realm, now)
+            for stream in lost:
+                self._leave(upstream, stream, now)
             return
         if upstream.lost_at is None:
             upstream.lost_at = now
         if now - upstream.lost_at >= GRACE_SECONDS:
             self._miss_connection(upstream, now)
             return
+        for stream in lost:
+            for exchange in upstream.identifiers.waiting_on(stream):
+                self._fail_over(exchange, upstream, now)
+
+    def _leave(self, upstream: Upstream, stream: Stream, now: float) -> None:
+        """The stream is closed; what waited on it goes to another, or to another home server."""
+        waiting = upstream.identifiers.remove_flow(stream)
+        stream.close()
         for exchange in waiting:
-            self._fail_over(exchange, upstream, now)
+            self._forget(exchange)
+            if exchange.realm is not None:
+                self._send_on(exchange, exchange.realm, now)
 
     def _miss_connection(self, upstream: Upstream, now: float) -> None:
         """No connection stands for so long that nobody waits for one any more."""

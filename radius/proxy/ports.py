@@ -1,6 +1,6 @@
 """What the proxy needs from outside and does not make itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from federation.snapshot import HomeServer
@@ -64,8 +64,8 @@ class StreamOwner(Protocol):
         """A connection stands: what was sent before has to be sent again."""
         ...
 
-    def interrupt(self, stream: Stream, now: float, /) -> None:
-        """The connection was lost, or could not be made; the next attempt comes by itself."""
+    def interrupt(self, streams: Sequence[Stream], now: float, /) -> None:
+        """The connection that they share was lost, or could not be made; the next attempt comes by itself."""
         ...
 
     def receive(self, stream: Stream, octets: bytes, now: float, /) -> DropReason | None:

@@ -93,7 +93,7 @@ class ProxyService:
         """
         trust = self.streams.prepare(snapshot.peer_trust)
         self.engine.swap(snapshot)
-        self.streams.swap(trust, snapshot.home_servers)
+        self.streams.swap(trust, snapshot.peer_trust, snapshot.home_servers)
         self._resolve()
 
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:

@@ -6,38 +6,30 @@ anchor is gone or whose name is nobody's any more ends at once (radiusdtls-bis, 
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic, time
-from typing import Final, Protocol
+from typing import Final
 
 from federation.snapshot import HomeServer, PeerTrust
 from radius.errors import BREAKS_STREAM, DropReason
+from radius.exchange.edges import NONCE_OCTETS, ServerEdge
 from radius.proxy.clients import Clients, ClientState
 from radius.proxy.engine import Engine
 from radius.proxy.ports import Address, Stream, StreamOwner
+from radius.proxy.trunks import Net, Trunk, describe_peer
 from radius.transport.tls.connection import Closing, TlsConnection
 from radius.transport.tls.contexts import Credentials, Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity, ServerName
-from radius.transport.tls.link import Link, Target
+from radius.transport.tls.link import Target
 from radius.transport.tls.listener import Arrivals, TlsListener
+from radius.transport.tls.versions import RadiusVersion
 
 CHECK_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-class Net(Protocol):
-    """What stands under each call into the engine."""
-
-    def catch(self, error: Exception, /) -> None:
-        """A bug was met: it is counted, and told."""
-        ...
-
-    def keep_time(self) -> None:
-        """The engine's timer is armed for its next deadline."""
-        ...
 
 
 class Streams:
@@ -48,7 +40,8 @@ class Streams:
         self.net = net
         self.trust: Trust | None = None
         self._engine: Engine | None = None
-        self._links: dict[Link, _HomeStream] = {}
+        self._peer_trust: PeerTrust | None = None
+        self._trunks: dict[str, list[Trunk]] = {}  # by home server
         self._clients: dict[TlsConnection, _ClientStream] = {}
         self._servers: Mapping[str, HomeServer] = {}
         self._listener = TlsListener(
@@ -82,19 +75,24 @@ class Streams:
             trust.anchors_pem,
             trust.revoked_serials,
             trust.revocation_lists_pem,
+            b"".join(foreign.certificate_pem for foreign in trust.foreign_anchors.values()),
         )
         if self.trust is not None and self.trust.credentials == credentials:
             return self.trust
         return Trust(credentials)
 
-    def swap(self, trust: Trust | None, servers: Mapping[str, HomeServer]) -> None:
-        """This is believed now, and these are the home servers; the engine has its clients already."""
+    def swap(self, trust: Trust | None, peer_trust: PeerTrust | None, servers: Mapping[str, HomeServer]) -> None:
+        """This is believed now, and these are the home servers; the engine has its clients already.
+
+        `trust` is what `prepare` made of `peer_trust`.
+        """
         earlier, self.trust = self.trust, trust
+        self._peer_trust = peer_trust
         self._servers = servers
         self._judge_again()
         if trust is not None and earlier is not None and trust.credentials.chain_pem != earlier.credentials.chain_pem:
-            for link in self._links:
-                link.renew()  # peers are to see the new certificate, not to lose anything by it
+            for trunk in self._all_trunks():
+                trunk.link.renew()  # peers are to see the new certificate, not to lose anything by it
         self._open()
 
     async def stop(self) -> None:
@@ -111,16 +109,21 @@ class Streams:
         if self._timer is not None:
             self._timer.cancel()
         self._listener.close()
-        for link in list(self._links):
-            link.close()
+        for trunk in self._all_trunks():
+            trunk.link.close()
 
     def open_stream(self, owner: StreamOwner) -> Stream | None:
-        """A connection to a home server, dialled from now on."""
+        """A connection to a home server, dialled from now on; or more of one that tells requests apart by Tokens."""
         if not self._is_running:
             return None
-        stream = _HomeStream(self, owner)
-        self._links[stream.link] = stream
-        stream.link.start()
+        trunks = self._trunks.setdefault(owner.server.key, [])
+        for trunk in trunks:
+            if trunk.owner is owner and trunk.is_shared:
+                return trunk.add()
+        trunk = Trunk(self, owner)
+        trunks.append(trunk)
+        stream = trunk.add()
+        trunk.start()
         return stream
 
     def counters(self) -> dict[str, object]:
@@ -129,8 +132,8 @@ class Streams:
             "tls_handshakes": self._listener.handshakes,
             "tls_refused": dict(self._listener.refusals),
             "tls_connections": len(self._clients),
-            "tls_links": len(self._links),
-            "tls_links_up": sum(link.is_up for link in self._links),
+            "tls_links": len(self._all_trunks()),
+            "tls_links_up": sum(trunk.link.is_up for trunk in self._all_trunks()),
         }
 
     def peers(self) -> dict[str, dict[str, object]]:
@@ -138,7 +141,7 @@ class Streams:
         seen: dict[str, dict[str, object]] = {}
         now = time()
         standing = [(client.state.key, client.shown) for client in self._clients.values()]
-        standing += [(stream.owner.server.key, stream.shown) for link, stream in self._links.items() if link.is_up]
+        standing += [(trunk.owner.server.key, trunk.shown) for trunk in self._all_trunks() if trunk.link.is_up]
         for key, shown in standing:
             before = seen.get(key, {"connections": 0})["connections"]
             seen[key] = {**shown, "connections": int(str(before)) + 1, "seen_at": now}
@@ -146,18 +149,26 @@ class Streams:
 
     # Clients.
 
-    def _find_client(self, identity: PeerIdentity) -> ClientState | None:
+    def _candidates(self, identity: PeerIdentity) -> list[ClientState]:
+        """The clients that a certificate's names are of."""
         clients: Clients | None = self._engine.clients if self._engine is not None else None
-        if clients is None:
-            return None
-        for name in (*identity.names, *identity.addresses, *identity.nai_realms):
-            state = clients.by_name.get(name)
-            if state is not None:
-                return state
-        return None
+        names = (*identity.names, *identity.addresses, *identity.nai_realms)
+        return [] if clients is None else [clients.by_name[name] for name in names if name in clients.by_name]
+
+    def _find_client(self, identity: PeerIdentity) -> ClientState | None:
+        """The client of a verified chain: one of its names, whose library the chain's anchor may speak for."""
+        now = time()
+        return next((each for each in self._candidates(identity) if self.admits(identity, each.library, now)), None)
+
+    def admits(self, identity: PeerIdentity, library: str, now: float) -> bool:
+        """Whether a verified chain may stand for a peer of that library (CVE-2012-4523)."""
+        trust = self._peer_trust
+        issuers = {issuer for issuer, _ in identity.serials}
+        return trust is not None and trust.admits(identity.anchor, library, issuers, now)
 
     def _is_client(self, identity: PeerIdentity) -> bool:
-        return self._find_client(identity) is not None
+        """Asked inside the handshake, where the anchor is not known yet."""
+        return bool(self._candidates(identity))
 
     def _take_client(self, connection: TlsConnection) -> bool:
         identity, met = connection.identity, self._listener.trust_of(connection)
@@ -166,17 +177,25 @@ class Streams:
         if state is None or self.trust is None or not is_believed(self.trust, connection.chain, identity, met):
             return False
         self._clients[connection] = _ClientStream(connection, state, self.trust)
-        for link, stream in self._links.items():  # a library that comes in has restarted, often enough
-            if not link.is_up and stream.owner.server.library == state.library:
-                link.hurry()
+        for trunk in self._all_trunks():  # a library that comes in has restarted, often enough
+            if not trunk.link.is_up and trunk.owner.server.library == state.library:
+                trunk.link.hurry()
         return True
 
     def _take_request(self, connection: TlsConnection, octets: bytes, now: float) -> DropReason | None:
         client = self._clients.get(connection)
         if client is None or self._engine is None:
             return None
+        source = client.source
+        if client.edge is not None:
+            received = client.edge.receive(octets, now)
+            if isinstance(received, DropReason):
+                self._engine.notices.drop(received, client.state.key, now)
+                return received if received in BREAKS_STREAM else None
+            number, octets = received
+            source = (*source, number)
         try:
-            verdict = self._engine.receive_from(client.state, client, octets, client.source, now)
+            verdict = self._engine.receive_from(client.state, client, octets, source, now)
         except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks: a bug costs one packet
             self.net.catch(error)
             verdict = None
@@ -197,11 +216,12 @@ class Streams:
                 connection.close(Closing.NOT_TRUSTED)
             else:
                 client.state = state
-        for link in list(self._links):
+        for trunk in self._all_trunks():
+            link = trunk.link
             connection = link.connection
-            link.target = self.target_of(self._links[link].owner.server)
+            link.target = self.target_of(trunk.owner.server)
             if connection is not None and connection.identity is not None:
-                is_right = link.target.name.matches(connection.identity)
+                is_right = link.target.name.matches(connection.identity) and trunk.admits(connection.identity)
                 if not is_right or not is_believed(trust, connection.chain, connection.identity, link.trust):
                     link.restart(Closing.NOT_TRUSTED)
 
@@ -211,9 +231,15 @@ class Streams:
         name = ServerName(server.host, frozenset(realms))
         return Target(server.key, server.host, server.port, name)
 
-    def forget(self, link: Link) -> None:
+    def forget(self, trunk: Trunk) -> None:
         """It is closed."""
-        self._links.pop(link, None)
+        key = trunk.owner.server.key
+        self._trunks[key] = [each for each in self._trunks.get(key, ()) if each is not trunk]
+        if not self._trunks[key]:
+            del self._trunks[key]
+
+    def _all_trunks(self) -> list[Trunk]:
+        return [trunk for trunks in self._trunks.values() for trunk in trunks]
 
     def _open(self) -> None:
         if self._is_running and self.trust is not None and self._engine is not None:
@@ -234,92 +260,33 @@ class Streams:
     def look(self, now: float, wall_clock: float) -> None:
         """End what is over its time; done each second."""
         self._listener.check(now, wall_clock)
-        for link in list(self._links):
-            link.check(now, wall_clock)
+        for trunk in self._all_trunks():
+            trunk.link.check(now, wall_clock)
+        if self._peer_trust is not None and self._peer_trust.foreign_anchors:
+            self._judge_again()  # a foreign authority's list may have run out, which no snapshot tells
 
 
 class _ClientStream:
     """One client's connection, as the engine sees it: where its requests come from and its answers go."""
 
-    __slots__ = ("connection", "is_accounting", "shown", "source", "state", "trust")
+    __slots__ = ("connection", "edge", "is_accounting", "shown", "source", "state", "trust")
 
     def __init__(self, connection: TlsConnection, state: ClientState, trust: Trust) -> None:
         self.connection = connection
         self.state = state
         self.trust = trust
-        self.shown = _describe("client", connection, trust)
+        self.shown = describe_peer("client", connection, trust)
         self.is_accounting = False
         self.source: Address = connection.address
+        is_1_1 = connection.version is RadiusVersion.V1_1
+        self.edge = ServerEdge(state.keyed, os.urandom(NONCE_OCTETS)) if is_1_1 else None
 
     @property
     def is_closed(self) -> bool:
         return self.connection.is_closed
 
-    def send(self, octets: bytes, _address: Address, /) -> bool:
-        return self.connection.send(octets)
-
-
-class _HomeStream:
-    """A connection to a home server, as the engine sees it."""
-
-    __slots__ = ("_streams", "link", "owner", "shown")
-
-    def __init__(self, streams: Streams, owner: StreamOwner) -> None:
-        self._streams = streams
-        self.owner = owner
-        self.shown: dict[str, object] = {}
-        self.link = Link(streams.target_of(owner.server), self, lambda: streams.trust)
-
-    def send(self, octets: bytes, /) -> bool:
-        return self.link.send(octets)
-
-    def restart(self) -> None:
-        self.link.restart(Closing.DEADLINE)
-
-    def close(self) -> None:
-        self.link.close()
-        self._streams.forget(self.link)
-
-    # What the link tells.
-
-    def on_up(self, link: Link, now: float) -> None:
-        net = self._streams.net
-        if link.connection is not None and link.trust is not None:
-            self.shown = _describe("server", link.connection, link.trust)
-        try:
-            self.owner.resume(self, now)
-        except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
-            net.catch(error)
-        net.keep_time()
-
-    def on_packet(self, _link: Link, octets: bytes, now: float) -> DropReason | None:
-        net = self._streams.net
-        try:
-            verdict = self.owner.receive(self, octets, now)
-        except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks: a bug costs one packet
-            net.catch(error)
-            verdict = None
-        net.keep_time()
-        return verdict if verdict in BREAKS_STREAM else None
-
-    def on_down(self, _link: Link, now: float) -> None:
-        net = self._streams.net
-        try:
-            self.owner.interrupt(self, now)
-        except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
-            net.catch(error)
-        net.keep_time()
-
-
-def _describe(end: str, connection: TlsConnection, trust: Trust) -> dict[str, object]:
-    """What a connection shows of its peer, and which anchor of ours the peer has believed."""
-    if not connection.chain or connection.identity is None:
-        return {}
-    return {
-        "end": end,
-        "anchor": connection.identity.anchor,
-        "presented": connection.identity.fingerprint,
-        "serial": connection.identity.serials[0][1],
-        "not_after": connection.identity.not_after,
-        "own_anchor": trust.own_anchor,
-    }
+    def send(self, octets: bytes, address: Address, /) -> bool:
+        if self.edge is None:
+            return self.connection.send(octets)
+        answer = self.edge.answer(int(address[-1]), octets)
+        return isinstance(answer, bytes) and self.connection.send(answer)

@@ -27,8 +27,8 @@ class StreamEvents(Protocol):
         """It stands again."""
         ...
 
-    def interrupt(self, upstream: "Upstream", stream: Stream, now: float, /) -> None:
-        """It was lost, or could not be made."""
+    def interrupt(self, upstream: "Upstream", streams: Sequence[Stream], now: float, /) -> None:
+        """The one that they share was lost, or could not be made."""
         ...
 
 
@@ -137,6 +137,7 @@ class Upstream:
         """Close a source port that can be spared; returns whether there are others left that may be later."""
         flow = self.identifiers.shrink()
         if flow is not None:
+            self.standing.discard(cast("Stream", flow))  # if it is one
             flow.close()
         return len(self.identifiers.flows) > 1
 
@@ -156,10 +157,10 @@ class Upstream:
         if self._events is not None:
             self._events.resume(self, stream, now)
 
-    def interrupt(self, stream: Stream, now: float) -> None:
-        """The connection was lost, or could not be made."""
+    def interrupt(self, streams: Sequence[Stream], now: float) -> None:
+        """The connection that they share was lost, or could not be made."""
         if self._events is not None:
-            self._events.interrupt(self, stream, now)
+            self._events.interrupt(self, streams, now)
 
     def restart(self) -> None:
         """It does not answer: its connections are given up, and made anew."""

@@ -12,14 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from cryptography import x509
 from OpenSSL import SSL
 
 from radius.errors import DropReason
-from radius.transport.tls.contexts import read_chain
+from radius.transport.tls.contexts import read_chain, read_version
 from radius.transport.tls.identity import PeerIdentity, read_identity
+from radius.transport.tls.versions import RadiusVersion
 from radius.wire.framing import PacketFrames
 
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
@@ -50,18 +51,6 @@ class Deadlines:
     write: float = 10.0  # until it reads again
 
 
-class PacketCodec(Protocol):
-    """Turns the packets of a connection into those of RADIUS/1.0 and back; chosen after the handshake."""
-
-    def decode(self, octets: bytes, /) -> bytes | DropReason:
-        """What came, as RADIUS/1.0; or why the connection has to be closed."""
-        ...
-
-    def encode(self, octets: bytes, /) -> bytes:
-        """A packet of RADIUS/1.0 as it travels."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Events:
     """What a connection tells; all are called in the event loop."""
@@ -69,7 +58,6 @@ class Events:
     on_ready: Callable[["TlsConnection"], None]
     on_packet: Callable[["TlsConnection", bytes, float], DropReason | None]  # a reason: it was malformed
     on_closed: Callable[["TlsConnection", Closing], None]
-    choose_codec: Callable[[bytes], PacketCodec | None] = lambda _protocol: None  # by ALPN; None: as it is
 
 
 class TlsConnection(asyncio.Protocol):
@@ -79,6 +67,7 @@ class TlsConnection(asyncio.Protocol):
         """It begins when the loop connects it."""
         self.identity: PeerIdentity | None = None  # known after the handshake
         self.chain: tuple[x509.Certificate, ...] = ()
+        self.version = RadiusVersion.V1_0  # of its packets; decided in the handshake
         self.address: tuple[object, ...] = ()
         self.is_ready = False
         self.failure = ""  # why the handshake did not succeed, in OpenSSL's words
@@ -87,7 +76,6 @@ class TlsConnection(asyncio.Protocol):
         self._tls = tls
         self._events = events
         self._deadlines = deadlines
-        self._codec: PacketCodec | None = None
         self._frames = PacketFrames()
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
@@ -216,10 +204,15 @@ class TlsConnection(asyncio.Protocol):
         self.chain = read_chain(self._tls)
         try:
             self.identity = read_identity(self.chain)
-            self._codec = self._events.choose_codec(self._tls.get_alpn_proto_negotiated())
         except (ValueError, StopIteration):  # no chain was verified: the handshake does not let this happen
             self._refuse()
             return False
+        version = read_version(self._tls)
+        if version is None:
+            self.failure = "the two ends know no RADIUS in common"
+            self._refuse()
+            return False
+        self.version = version
         self.is_ready = True
         self._heard_at = monotonic()
         self._events.on_ready(self)
@@ -261,8 +254,7 @@ class TlsConnection(asyncio.Protocol):
         for packet in packets:
             self._heard_at = now
             self.received += 1
-            octets_or_reason = packet if self._codec is None else self._codec.decode(packet)
-            if isinstance(octets_or_reason, DropReason) or self._events.on_packet(self, octets_or_reason, now):
+            if self._events.on_packet(self, packet, now):
                 self.close(Closing.MALFORMED)
             if self._closing is not None:
                 return
@@ -273,11 +265,9 @@ class TlsConnection(asyncio.Protocol):
         if not self._queue or not self.is_ready or self._paused_since is not None or self._closing is not None:
             return
         queue, self._queue, self._queued_octets = self._queue, [], 0
-        codec = self._codec
         self.sent += len(queue)
-        octets = b"".join(queue) if codec is None else b"".join(map(codec.encode, queue))
         try:
-            self._tls.sendall(octets)
+            self._tls.sendall(b"".join(queue))
         except SSL.Error:
             self.abort(Closing.BY_PEER)
             return

@@ -14,11 +14,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL, crypto
 
 from radius.transport.tls.identity import PeerIdentity, read_identity, serial_of
+from radius.transport.tls.versions import (
+    DEFAULT_VERSIONS,
+    RadiusVersion,
+    decide_version,
+    list_protocols,
+    select_protocol,
+)
 
 CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20:!AESCCM"  # of TLS 1.2: forward secrecy and AEAD (RFC 9325 §4.2)
 MAX_CHAIN: Final = 4  # certificates between the peer's and the anchor
 MAX_CHAIN_OCTETS: Final = 32_768
-ALPN_RADIUS_1_0: Final = b"radius/1.0"  # RFC 9765 §3.1
 
 Judge = Callable[[PeerIdentity], bool]
 
@@ -32,21 +38,24 @@ class Credentials:
     anchors_pem: bytes
     revoked_serials: frozenset[str] = frozenset()  # of our own authority, lower-case hexadecimal
     revocation_lists_pem: bytes = b""  # of other authorities
+    foreign_anchors_pem: bytes = b""  # of authorities that speak for some peers only: who asks has to judge each chain
 
 
 class Trust:
     """The credentials, read; contexts for either end are made from it."""
 
-    def __init__(self, credentials: Credentials, protocols: tuple[bytes, ...] = (ALPN_RADIUS_1_0,)) -> None:
-        """`protocols` are offered by ALPN, and chosen, in this order.
+    def __init__(self, credentials: Credentials, versions: frozenset[RadiusVersion] = DEFAULT_VERSIONS) -> None:
+        """`versions` of RADIUS are offered by ALPN, and chosen.
 
         Raises:
             ValueError: a certificate, a key or a list can not be read, or they do not belong together.
         """
         self.credentials = credentials
-        self.protocols = protocols
+        self.versions = versions
         self._chain = x509.load_pem_x509_certificates(credentials.chain_pem)
         self._anchors = x509.load_pem_x509_certificates(credentials.anchors_pem)
+        if credentials.foreign_anchors_pem:
+            self._anchors += x509.load_pem_x509_certificates(credentials.foreign_anchors_pem)
         key = serialization.load_pem_private_key(credentials.key_pem, None)
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise ValueError("the key for RADIUS/TLS is neither RSA nor ECDSA")  # noqa: TRY004 - a value
@@ -60,7 +69,7 @@ class Trust:
         self._server = self._build(SSL.TLS_SERVER_METHOD)
         self._client = self._build(SSL.TLS_CLIENT_METHOD)
         self._server.set_alpn_select_callback(self._select_protocol)
-        self._client.set_alpn_protos(list(protocols))
+        self._client.set_alpn_protos(list(list_protocols(versions)))
 
     def accept(self, judge: Judge) -> SSL.Connection:
         """The server's end of a connection over memory; inside the handshake `judge` says yes or no to the peer."""
@@ -142,11 +151,8 @@ class Trust:
         # Our own certificate at the far end: we talk to ourselves, or to a mirror.
         return identity.fingerprint != self._own and judge(identity)
 
-    def _select_protocol(self, _connection: SSL.Connection, offered: list[bytes]) -> bytes:
-        for protocol in self.protocols:
-            if protocol in offered:
-                return protocol
-        return b""  # nothing in common: the handshake ends with no_application_protocol (RFC 7301 §3.2)
+    def _select_protocol(self, connection: SSL.Connection, offered: list[bytes]) -> bytes:
+        return select_protocol(offered, self.versions, is_tls_1_3=_is_tls_1_3(connection))
 
 
 def is_believed(
@@ -159,13 +165,28 @@ def is_believed(
         return True
     if trust.is_revoked(identity):
         return False
-    has_same_anchors = met is not None and trust.credentials.anchors_pem == met.credentials.anchors_pem
+    has_same_anchors = (
+        met is not None
+        and trust.credentials.anchors_pem == met.credentials.anchors_pem
+        and trust.credentials.foreign_anchors_pem == met.credentials.foreign_anchors_pem
+    )
     return has_same_anchors or trust.believes(chain)
+
+
+def _is_tls_1_3(connection: SSL.Connection) -> bool:
+    return connection.get_protocol_version() >= SSL.TLS1_3_VERSION
 
 
 def read_chain(connection: SSL.Connection) -> tuple[x509.Certificate, ...]:
     """The chain that was verified in the handshake, the peer's certificate first, the anchor last."""
     return tuple(connection.get_verified_chain(as_cryptography=True) or ())
+
+
+def read_version(connection: SSL.Connection) -> RadiusVersion | None:
+    """Which RADIUS a connection carries after its handshake; None: it has to be closed (RFC 9765 §3.3)."""
+    trust, _ = connection.get_app_data()
+    negotiated = connection.get_alpn_proto_negotiated()
+    return decide_version(negotiated, trust.versions, is_tls_1_3=_is_tls_1_3(connection))
 
 
 def _verify(connection: SSL.Connection, certificate: crypto.X509, _error: int, depth: int, is_good: int) -> bool:

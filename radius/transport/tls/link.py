@@ -18,7 +18,7 @@ from radius.errors import DropReason
 from radius.exchange.backoff import Backoff
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
 from radius.transport.tls.contexts import Trust, is_believed
-from radius.transport.tls.identity import ServerName
+from radius.transport.tls.identity import PeerIdentity, ServerName
 
 DIAL_SECONDS: Final = 10.0  # for a name, a TCP connection and a handshake
 DEADLINES: Final = Deadlines(first_packet=None, idle=None)  # the server may have nothing to say for hours
@@ -40,6 +40,10 @@ class Target:
 
 class LinkOwner(Protocol):
     """Whom a link tells what becomes of it."""
+
+    def admits(self, identity: PeerIdentity, /) -> bool:
+        """Whether a peer with a right name and a verified chain may be the server."""
+        ...
 
     def on_up(self, link: "Link", now: float, /) -> None:
         """A connection stands."""
@@ -202,7 +206,7 @@ class Link:
             raise
         self.trust, connection = trust, made[-1]
         identity = connection.identity
-        is_right = identity is not None and self.target.name.matches(identity)
+        is_right = identity is not None and self.target.name.matches(identity) and self._owner.admits(identity)
         if not is_right or not is_believed(self._find_trust(), connection.chain, identity, trust):
             connection.abort(Closing.NOT_TRUSTED)  # who is right, or whom we believe, changed during its handshake
         return None if connection.is_closed else connection

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 from radius.errors import DropReason
-from radius.transport.tls.connection import Closing, Deadlines, Events, PacketCodec, TlsConnection
+from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
 from radius.transport.tls.contexts import Judge, Trust
 
 BACKLOG: Final = 512
@@ -40,7 +40,6 @@ class Arrivals:
     on_ready: Callable[[TlsConnection], bool]  # False: it may not stay
     on_packet: Callable[[TlsConnection, bytes, float], DropReason | None]
     on_closed: Callable[[TlsConnection], None]  # of those that were ready
-    choose_codec: Callable[[bytes], PacketCodec | None] = lambda _protocol: None
 
 
 class TlsListener:
@@ -63,7 +62,7 @@ class TlsListener:
         self._arrivals = arrivals
         self._limits = limits or Limits()
         self._deadlines = deadlines or Deadlines()
-        self._events = Events(self._on_ready, arrivals.on_packet, self._on_closed, arrivals.choose_codec)
+        self._events = Events(self._on_ready, arrivals.on_packet, self._on_closed)
         self._half_open: dict[TlsConnection, str] = {}  # the oldest first, with their addresses
         self._half_open_of: dict[str, int] = {}
         self._of_peer: dict[str, int] = {}

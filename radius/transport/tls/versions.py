@@ -8,8 +8,7 @@ from collections.abc import Collection
 from enum import Enum
 from typing import Final
 
-from radius.transport.tls.contexts import ALPN_RADIUS_1_0
-
+ALPN_RADIUS_1_0: Final = b"radius/1.0"  # RFC 9765 §3.1
 ALPN_RADIUS_1_1: Final = b"radius/1.1"  # RFC 9765 §3.1
 
 

@@ -15,8 +15,9 @@ from radius.proxy.service import ProxyService, ProxySockets
 from radius.supervisor import bind_group
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
 from radius.transport.tls.contexts import Trust
-from radius.transport.tls.identity import ServerName
+from radius.transport.tls.identity import PeerIdentity, ServerName
 from radius.transport.tls.link import Link, Target
+from radius.transport.tls.versions import RadiusVersion
 from radius.wire.authenticators import KeyedSecret
 from radius.wire.packet import Packet
 from tests.radius.proxy.world import ACCESS_POINT, make_snapshot, parse, respond
@@ -65,6 +66,7 @@ class TlsHome:
     connections: list[TlsConnection] = field(default_factory=list[TlsConnection])
     answer: Callable[[Packet], bytes | None] = lambda request: respond(request, keyed=RADSEC)
     _server: asyncio.Server | None = None
+    _came_by: dict[bytes, TlsConnection] = field(default_factory=dict[bytes, TlsConnection])
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -83,9 +85,17 @@ class TlsHome:
         for connection in list(self.connections):
             connection.abort(Closing.BY_US)
 
+    def release(self, requests: list[Packet]) -> None:
+        """Answer what was held back, on the connection that it came by."""
+        for request in requests:
+            answer = self.answer(request)
+            if answer is not None:
+                self._came_by[request.octets].send(answer)
+
     def _take(self, connection: TlsConnection, octets: bytes, _now: float) -> DropReason | None:
         request = parse(octets)
         self.requests.append(request)
+        self._came_by[octets] = connection
         answer = self.answer(request)
         if answer is not None:
             connection.send(answer)
@@ -105,6 +115,9 @@ class TlsDevice:
         self.downs = 0
         target = Target("proxy", LOOPBACK, port, ServerName(name))
         self.link = Link(target, self, lambda: trust)
+
+    def admits(self, _identity: PeerIdentity) -> bool:
+        return True
 
     def on_up(self, _link: Link, _now: float) -> None:
         self.ups += 1
@@ -132,10 +145,10 @@ def listen_for_streams() -> socket:
 
 
 @asynccontextmanager
-async def running_proxy(listener: socket | None = None) -> AsyncGenerator[ProxyService]:
+async def running_proxy(listener: socket | None = None, loop_key: bytes = b"k" * 32) -> AsyncGenerator[ProxyService]:
     """A proxy worker with a listener for RADIUS/TLS and nothing else."""
     bound = listener or listen_for_streams()
-    service = ProxyService(ProxySockets([], [], [bound]), loop_key=b"k" * 32)
+    service = ProxyService(ProxySockets([], [], [bound]), loop_key=loop_key)
     service.start()
     try:
         yield service
@@ -160,7 +173,8 @@ def issue(authority: Authority, *names: str) -> Member:
 
 
 def trust_of(authority: Authority, member: Member, *anchors: Authority) -> Trust:
-    return Trust(authority.credentials(member, anchors))
+    """What a member's program that knows RADIUS/1.0 alone shows and believes."""
+    return Trust(authority.credentials(member, anchors), frozenset({RadiusVersion.V1_0}))
 
 
 def check_all(service: ProxyService, seconds_later: float = 0.0, days_later: float = 0.0) -> None:

@@ -4,11 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from time import time
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
-from federation.snapshot import Snapshot
+from federation.snapshot import ForeignAnchor, Snapshot
 from radius.proxy.service import ProxyService
+from radius.transport.tls.contexts import Trust
+from radius.transport.tls.versions import RadiusVersion
 from radius.wire.authenticators import (
     Verdict,
     sign_request,
@@ -361,3 +366,58 @@ class TestReport:
             federation.service.swap(replace(federation.snapshot(2), peer_trust=bad))
         answer = await device.ask(access_request(keyed=RADSEC))
         assert answer.code == Code.ACCESS_ACCEPT
+
+
+class TestForeignAnchors:
+    """A root of another authority stands for the libraries that it was taken in for, and for nobody else."""
+
+    def snapshot(self, federation: Federation, foreign: Authority, **options: Any) -> Snapshot:  # Any: its fields
+        anchor = ForeignAnchor(foreign.pem, **options)
+        fingerprint = foreign.certificate.fingerprint(hashes.SHA256()).hex()
+        trust = replace(peer_trust(federation.authority, federation.own), foreign_anchors={fingerprint: anchor})
+        return replace(federation.snapshot(2), peer_trust=trust)
+
+    def device(self, federation: Federation, foreign: Authority) -> TlsDevice:
+        """A client with a certificate of the other authority, with the name that the registry has."""
+        certificate = issue(foreign, CLIENT_NAME)
+        credentials = foreign.credentials(certificate, (federation.authority,))
+        device = TlsDevice(Trust(credentials, frozenset({RadiusVersion.V1_0})), federation.port)
+        federation.stack.callback(device.link.close)
+        device.link.start()
+        return device
+
+    async def test_own_library_is_let_in(self, federation: Federation) -> None:
+        """Its certificate identifies the library that the anchor was taken in for."""
+        foreign = Authority("foreign")
+        federation.service.swap(self.snapshot(federation, foreign, libraries=frozenset({"visited"})))
+        device = self.device(federation, foreign)
+        await until(lambda: device.link.is_up)
+        answer = await device.ask(access_request(keyed=RADSEC))
+        assert answer.code == Code.ACCESS_ACCEPT
+
+    async def test_nobody_else_is(self, federation: Federation) -> None:
+        """Another library's name in its certificate opens nothing (CVE-2012-4523, CVE-2012-4566)."""
+        foreign = Authority("foreign")
+        federation.service.swap(self.snapshot(federation, foreign, libraries=frozenset({"home"})))
+        device = self.device(federation, foreign)
+        await until(lambda: device.downs > 0)
+        assert federation.service.streams.counters()["tls_connections"] == 0
+
+    async def test_list_that_runs_out_ends_what_stands(self, federation: Federation) -> None:
+        """Where a list is required, its end ends the connections below it, and no snapshot has to say so."""
+        foreign = Authority("foreign")
+        issuer = foreign.certificate.subject.public_bytes()
+        federation.service.swap(
+            self.snapshot(
+                federation,
+                foreign,
+                libraries=frozenset({"visited"}),
+                requires_list=True,
+                listed_issuers=frozenset({issuer}),
+                listed_until=time() + 3.0,
+            )
+        )
+        device = self.device(federation, foreign)
+        await until(lambda: device.link.is_up)
+        await until(lambda: device.downs > 0)
+        assert federation.service.streams.counters()["tls_connections"] == 0

@@ -38,12 +38,12 @@ def connects(server: Trust, client: Trust) -> bool:
 
 
 def test_members_meet(authority: Authority, server: Member, client: Member) -> None:
-    """Two members of one federation speak TLS 1.3 and agree on radius/1.0."""
+    """Two members of one federation speak TLS 1.3 and agree on radius/1.1."""
     here, there = Trust(authority.credentials(server)), Trust(authority.credentials(client))
     one, other = there.dial(anybody), here.accept(anybody)
     assert shake_hands(one, other)
     assert other.get_protocol_version_name() == "TLSv1.3"
-    assert one.get_alpn_proto_negotiated() == other.get_alpn_proto_negotiated() == b"radius/1.0"
+    assert one.get_alpn_proto_negotiated() == other.get_alpn_proto_negotiated() == b"radius/1.1"
     assert read_identity(read_chain(other)).names == ("ap.lib.example",)
     assert here.believes(read_chain(other))
 

@@ -1,0 +1,193 @@
+"""Connections to home servers, and the streams that share them.
+
+Over RADIUS/1.0 a connection is one stream of 255 identifiers, and more requests need more connections. Over RADIUS/1.1
+(RFC 9765) Tokens tell requests apart, and one connection carries all of a home server's streams.
+"""
+
+import os
+from time import time
+from typing import Final, Protocol
+
+from federation.snapshot import HomeServer
+from radius.errors import BREAKS_STREAM, DropReason
+from radius.exchange.edges import ClientEdge
+from radius.proxy.ports import StreamOwner
+from radius.transport.tls.connection import Closing, TlsConnection
+from radius.transport.tls.contexts import Trust
+from radius.transport.tls.identity import PeerIdentity
+from radius.transport.tls.link import Link, Target
+from radius.transport.tls.versions import RadiusVersion
+from radius.wire.authenticators import KeyedSecret
+
+_TOKEN_OCTETS: Final = 4
+
+
+class Net(Protocol):
+    """What stands under each call into the engine."""
+
+    def catch(self, error: Exception, /) -> None:
+        """A bug was met: it is counted, and told."""
+        ...
+
+    def keep_time(self) -> None:
+        """The engine's timer is armed for its next deadline."""
+        ...
+
+
+class Keeper(Protocol):
+    """What a trunk needs of those who keep it."""
+
+    net: Net
+    trust: Trust | None
+
+    def target_of(self, server: HomeServer, /) -> Target:
+        """Where that home server is, and who it has to be."""
+        ...
+
+    def admits(self, identity: PeerIdentity, library: str, now: float, /) -> bool:
+        """Whether a verified chain may stand for a peer of that library."""
+        ...
+
+    def forget(self, trunk: "Trunk", /) -> None:
+        """It is closed."""
+        ...
+
+
+class Trunk:
+    """One link to a home server, and its streams."""
+
+    def __init__(self, keeper: Keeper, owner: StreamOwner) -> None:
+        """Nothing is dialled before `start`."""
+        self.owner = owner
+        self.shown: dict[str, object] = {}
+        self.link = Link(keeper.target_of(owner.server), self, lambda: keeper.trust)
+        self._keeper = keeper
+        self._keyed = KeyedSecret(owner.server.secret)
+        self._edge: ClientEdge | None = None  # of the connection that stands, over RADIUS/1.1
+        self._streams: dict[int, HomeStream] = {}
+        self._next_number = 0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it carries more than one stream, as far as the connection that stands, or stood last, tells."""
+        return self._edge is not None
+
+    def start(self) -> None:
+        """It is dialled from now on."""
+        self.link.start()
+
+    def add(self) -> "HomeStream":
+        """One more stream; it may send as soon as the connection stands."""
+        number = self._next_number
+        self._next_number += 1
+        stream = self._streams[number] = HomeStream(self, number)
+        return stream
+
+    def send(self, number: int, octets: bytes) -> bool:
+        """Whether a packet of that stream is on its way."""
+        if self._edge is None or not self.link.is_up:
+            return self.link.send(octets)
+        travelling = self._edge.send(number, octets)
+        return isinstance(travelling, bytes) and self.link.send(travelling)
+
+    def remove(self, number: int) -> None:
+        """The stream is closed, and with the last one the link."""
+        self._streams.pop(number, None)
+        if self._edge is not None:
+            self._edge.forget(number)
+        if not self._streams:
+            self.link.close()
+            self._keeper.forget(self)
+
+    # What the link asks and tells.
+
+    def admits(self, identity: PeerIdentity) -> bool:
+        """Whether a chain of its anchor may stand for the home server's library."""
+        return self._keeper.admits(identity, self.owner.server.library or "", time())
+
+    def on_up(self, link: Link, now: float) -> None:
+        """A connection stands."""
+        connection = link.connection
+        if connection is None or link.trust is None:
+            return
+        self.shown = describe_peer("server", connection, link.trust)
+        is_shared = connection.version is RadiusVersion.V1_1
+        first_token = int.from_bytes(os.urandom(_TOKEN_OCTETS))
+        self._edge = ClientEdge(self._keyed, first_token) if is_shared else None
+        streams = list(self._streams.values())
+        net = self._keeper.net
+        try:
+            for stream in streams if is_shared else streams[:1]:
+                self.owner.resume(stream, now)
+            if not is_shared and len(streams) > 1:  # the server knows RADIUS/1.1 no more
+                self.owner.interrupt(streams[1:], now)
+        except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
+            net.catch(error)
+        net.keep_time()
+
+    def on_packet(self, _link: Link, octets: bytes, now: float) -> DropReason | None:
+        """A packet came."""
+        number = min(self._streams, default=0)
+        if self._edge is not None:
+            received = self._edge.receive(octets)
+            if isinstance(received, DropReason):
+                return received if received in BREAKS_STREAM else None
+            number, octets = received
+        stream = self._streams.get(number)
+        if stream is None:
+            return None
+        net = self._keeper.net
+        try:
+            verdict = self.owner.receive(stream, octets, now)
+        except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks: a bug costs one packet
+            net.catch(error)
+            verdict = None
+        net.keep_time()
+        return verdict if verdict in BREAKS_STREAM else None
+
+    def on_down(self, _link: Link, now: float) -> None:
+        """The connection was lost, or could not be made."""
+        net = self._keeper.net
+        try:
+            self.owner.interrupt(list(self._streams.values()), now)
+        except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
+            net.catch(error)
+        net.keep_time()
+
+
+class HomeStream:
+    """A connection to a home server, or its part of one, as the engine sees it."""
+
+    __slots__ = ("_number", "_trunk")
+
+    def __init__(self, trunk: Trunk, number: int) -> None:
+        """It belongs to that trunk, by that number."""
+        self._trunk = trunk
+        self._number = number
+
+    def send(self, octets: bytes, /) -> bool:
+        """Whether the octets are on their way."""
+        return self._trunk.send(self._number, octets)
+
+    def restart(self) -> None:
+        """The connection that stands is given up: its other end does not answer."""
+        self._trunk.link.restart(Closing.DEADLINE)
+
+    def close(self) -> None:
+        """It is over."""
+        self._trunk.remove(self._number)
+
+
+def describe_peer(end: str, connection: TlsConnection, trust: Trust) -> dict[str, object]:
+    """What a connection shows of its peer, and which anchor of ours the peer has believed."""
+    if not connection.chain or connection.identity is None:
+        return {}
+    return {
+        "end": end,
+        "radius": connection.version.value,
+        "anchor": connection.identity.anchor,
+        "presented": connection.identity.fingerprint,
+        "serial": connection.identity.serials[0][1],
+        "not_after": connection.identity.not_after,
+        "own_anchor": trust.own_anchor,
+    }
