@@ -218,6 +218,7 @@ class TestFullDisk:
         assert json.loads(conditions.service.output.splitlines()[-1])
 
 
+@pytest.mark.long  # most of a minute where the machine has other things to do
 class TestClock:
     def test_jumps_by_a_day_and_back_harm_nobody(self, tmp_path: Path) -> None:
         """Forward, backward, and right again, all roles in one process: logins, sign-ins, tokens and repeats hold."""
