@@ -2,7 +2,10 @@
 
 import os
 import signal
+import statistics
+from collections import Counter
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +130,20 @@ class TestKilled:
             lambda: any(item["realm"] == "hosted.example" for item in hosting.ask("GET", "/v1/sign-ins")[1]["items"]),
             "the sign-in to be recorded",
         )
+
+
+class TestApiHammered:
+    def test_proxies_feel_nothing(self, hosting: Hosting) -> None:
+        """While the API has as much to do as it can, with right tokens and without, patrons get in as before."""
+        paths = ("/v1/libraries", "/v1/snapshot", "/v1/sign-ins", "/v1/nothing", "/v1/tokens")
+        with hosting.traffic() as report, ThreadPoolExecutor(8) as pool:
+            began = len(report.seconds)
+            asking = [pool.submit(hosting.ask, "GET", paths[number % 5]) for number in range(300)]
+            statuses = Counter(each.result()[0] for each in asking)
+            seconds = report.seconds[began:]
+        assert statuses[200] == 240
+        assert statuses[404] == 60
+        assert statistics.median(seconds) < 0.1
 
 
 class TestDatabaseAway:
