@@ -262,8 +262,8 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
     ).order_by(AccessPointRow.name)
     nas_key = sealer.derive(b"operator-nas-identifier")
     for row in session.execute(query):
-        *common, vlan, pap, cui, port, host, dated, errors, silence, required = row
-        library, name, kind, address, certificate, sealed = common
+        (library, name, kind, address, certificate, sealed) = row[:6]
+        (vlan, pap, cui, port, host, dated, errors, silence, required) = row[6:]
         member = members.get(library)
         if member is not None:
             context = AccessPointRow.context_of(library, name)
