@@ -93,7 +93,7 @@ class Engine:
         self.known_states = KnownStates()
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
         self._operators: Operators | None = None
-        self._sources: dict[tuple[Address, Listener], bytes] = {}
+        self._sources: dict[tuple[Address, int], bytes] = {}
         self._loop_guard = loop_guard
         self.forwarding = Forwarding(
             self._answers,
@@ -208,11 +208,12 @@ class Engine:
 
     def _name(self, source: Address, listener: Listener) -> bytes:
         """What the keys of one port's requests at one listener begin with: the same octets each time."""
-        known = self._sources.get((source, listener))
+        number = id(listener)
+        known = self._sources.get((source, number))
         if known is None:
             if len(self._sources) >= MAX_SOURCES:
                 self._sources.clear()  # a client may change its port with every request
-            known = self._sources[source, listener] = f"{source} {id(listener)} ".encode()
+            known = self._sources[source, number] = f"{source} {number} ".encode()
         return known
 
     def _take(self, exchange: Exchange, routes: Routes, now: float) -> None:

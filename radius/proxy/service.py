@@ -116,7 +116,7 @@ class ProxyService:
         self.streams.close()
 
     def counters(self) -> dict[str, object]:
-        """What a status report tells: plain numbers by stable codes."""
+        """What a status report tells: plain numbers by stable codes; those of peers are still to be asked for."""
         engine = self.engine
         return {
             "requests": dict(self.notices.requests),
@@ -127,8 +127,8 @@ class ProxyService:
             "outstanding": engine.outstanding,
             "duplicates_remembered": len(engine.duplicates),
             "events_lost": self._events_lost,
-            "clients": {key: client.counters() for key, client in engine.clients.states.items()},
-            "home_servers": {key: upstream.counters() for key, upstream in engine.upstreams.items()},
+            "clients": {key: client.counters for key, client in engine.clients.states.items()},
+            "home_servers": {key: upstream.counters for key, upstream in engine.upstreams.items()},
             **self.streams.counters(),
             "peers": self.streams.peers(),
         }
