@@ -63,9 +63,9 @@ class Duplicates:
     ) -> None:
         """The table is empty."""
         self._entries: dict[Key, _Entry] = {}
-        # When an entry is looked at: a window after it came, and then when it is to be forgotten. An answer, or another
-        # request of the same key, changes nothing here, so a client that uses its 256 identifiers again and again
-        # costs no more; and what is too old goes in small portions.
+        # When an entry is looked at: a window after it came, and then when it is to be forgotten or a window later. An
+        # answer, or another request of the same key, changes nothing here, so a client that uses its 256 identifiers
+        # again and again costs no more; and what is too old goes in small portions.
         self._schedule: Schedule[Key] = Schedule()
         self._pending_by_source: dict[str, int] = {}
         self._pending_count = 0
@@ -141,13 +141,17 @@ class Duplicates:
     def _look_at(self, key: Key, now: float) -> None:
         """Forget an entry that has come out of the schedule, or put it back there."""
         entry = self._entries[key]
-        authenticator, answer, source, expires_at, _ = entry
-        if expires_at > now:
-            self._entries[key] = (authenticator, answer, source, expires_at, self._schedule.add(key, expires_at))
+        if entry[3] > now:
+            self._put_back(key, entry, now)
         else:
-            if answer is None:
-                self._settle(source)
+            if entry[1] is None:
+                self._settle(entry[2])
             del self._entries[key]
+
+    def _put_back(self, key: Key, entry: _Entry, now: float) -> None:
+        # A window later at most: what is pending until then may be answered any time, and goes a window after that.
+        place = self._schedule.add(key, min(entry[3], now + self._window))
+        self._entries[key] = (entry[0], entry[1], entry[2], entry[3], place)
 
     def _make_room(self, now: float) -> bool:
         """Forget what is too old, or else one of the oldest answers; False when it is all pending."""
@@ -159,12 +163,11 @@ class Duplicates:
         for _ in range(_LOOKED_AT):
             key = self._schedule.take_first()
             assert key is not None  # every entry is in the schedule
-            authenticator, answer, source, expires_at, _place = self._entries[key]
-            if answer is not None:
+            entry = self._entries[key]
+            if entry[1] is not None:
                 del self._entries[key]
                 return True
-            place = self._schedule.add(key, expires_at)
-            self._entries[key] = (authenticator, answer, source, expires_at, place)
+            self._put_back(key, entry, now)
         return False
 
     def _remove(self, key: Key, place: int) -> None:
