@@ -18,7 +18,7 @@ from radius.exchange.duplicates import Duplicates, Seen
 from radius.exchange.liveness import HopEvent, HopState
 from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy
 from radius.proxy.accounting import accounting_passage, decide_accounting
-from radius.proxy.answers import CODE_NAMES, Answers
+from radius.proxy.answers import Answers
 from radius.proxy.clients import (
     RESPONSE_FROM_MEMBER,
     RESPONSE_WITHIN_LIBRARY,
@@ -185,7 +185,7 @@ class Engine:
             client.unsigned += reason is DropReason.MESSAGE_AUTHENTICATOR_MISSING
             self.notices.drop(reason, client.key, now)
             return reason
-        self.notices.requests[CODE_NAMES[code]] += 1
+        self.notices.requested[code] += 1
         key = self._name(source, listener) + packet.octets[:2]
         seen = self.duplicates.receive(key, packet.authenticator, client.key, now)
         if seen is Seen.NEW:

@@ -165,7 +165,7 @@ class Forwarding:
         packet, client = exchange.packet, exchange.client
         random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
         authenticator = random[:AUTHENTICATOR_OCTETS]
-        proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
+        proxy_state = self._loop_guard.take(random[AUTHENTICATOR_OCTETS:])
         passage = exchange.passage
         if passage is None:
             attribute_filter = REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter
