@@ -48,12 +48,12 @@ class Notices:
         self.accounting: Counter[str] = Counter()  # "forwarded", "local", or why it was meant to go and did not
 
     @property
-    def requests(self) -> dict[str, int]:
+    def requests(self) -> Counter[str]:
         """Requests by the names of their codes."""
         return _by_name(self.requested)
 
     @property
-    def answers(self) -> dict[str, int]:
+    def answers(self) -> Counter[str]:
         """Answers by the names of their codes."""
         return _by_name(self.answered)
 
@@ -99,5 +99,5 @@ class Notices:
         self._write(event, {"peer": peer, "reason": reason, **fields, **more})
 
 
-def _by_name(counts: list[int]) -> dict[str, int]:
-    return {CODE_NAMES[code]: count for code, count in enumerate(counts) if count}
+def _by_name(counts: list[int]) -> Counter[str]:
+    return Counter({CODE_NAMES[code]: count for code, count in enumerate(counts) if count})
