@@ -34,7 +34,7 @@ class Outlet:
         """`take` returns what happened since it was last called."""
         self._take = take
         self._directory = run_directory
-        self._waiting: deque[SignIn] = deque()
+        self._waiting: deque[SignIn] = deque(maxlen=MAX_WAITING)
         self._sent = 0
         self._dropped = 0
         self._task: asyncio.Task[None] | None = None
@@ -54,33 +54,36 @@ class Outlet:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        self.forward()
+        while self.forward():
+            pass
 
-    def forward(self) -> None:
-        """Whatever the recorder takes now is sent; never waits."""
-        self._waiting.extend(event for event in self._take() if event.outcome in _FINAL)
-        while len(self._waiting) > MAX_WAITING:
+    def forward(self) -> bool:
+        """One datagram of events is sent, if the recorder takes it now; returns whether to go on. Never waits."""
+        events = [event for event in self._take() if event.outcome in _FINAL]
+        excess = len(self._waiting) + len(events) - MAX_WAITING
+        if excess > 0:
+            self._dropped += excess
+        self._waiting.extend(events)  # bounded: the oldest go
+        count = min(EVENTS_IN_DATAGRAM, len(self._waiting))
+        if not count:
+            return False
+        try:
+            with (
+                short_path(self._directory) as directory,
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
+            ):
+                sender.connect(f"{directory}/{RECORDER_SOCKET}")  # before anything is encoded for nobody
+                sender.send(encode_events([self._waiting[index] for index in range(count)]))
+        except OSError:  # no recorder, or one whose socket is full: later
+            return False
+        for _ in range(count):
             self._waiting.popleft()
-            self._dropped += 1
-        if not self._waiting:
-            return
-        with (
-            suppress(OSError),  # no recorder, or one whose socket is full: later
-            short_path(self._directory) as directory,
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
-        ):
-            while self._waiting:
-                count = min(EVENTS_IN_DATAGRAM, len(self._waiting))
-                events = [self._waiting[index] for index in range(count)]
-                sender.sendto(encode_events(events), f"{directory}/{RECORDER_SOCKET}")
-                for _ in range(count):
-                    self._waiting.popleft()
-                self._sent += count
+        self._sent += count
+        return bool(self._waiting)
 
     async def _keep_forwarding(self) -> None:
-        while True:
-            await asyncio.sleep(FORWARD_SECONDS)
-            self.forward()
+        while True:  # noqa: ASYNC110 - one datagram a turn of the loop: packets do not wait for all of them
+            await asyncio.sleep(0 if self.forward() else FORWARD_SECONDS)
 
 
 def encode_events(events: Sequence[SignIn]) -> bytes:

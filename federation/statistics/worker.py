@@ -55,7 +55,7 @@ async def live(
     reports = {name: ReportFile(run_directory, *split_name(name)) for name in roles}
     for role in roles.values():
         await role.start()
-    _report(roles, reports)
+    await _report(roles, reports)
     on_ready()
     said: dict[str, tuple[int, tuple[str, ...]]] = {}
     due = 0.0
@@ -66,7 +66,7 @@ async def live(
                 beat()
                 due = loop.time() + REPORT_SECONDS
             said = says
-            _report(roles, reports)
+            await _report(roles, reports)
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
                 await stop.wait()
@@ -82,6 +82,6 @@ def split_name(name: str) -> tuple[str, int]:
     return kind, int(number or 0)
 
 
-def _report(roles: Mapping[str, Role], reports: Mapping[str, ReportFile]) -> None:
+async def _report(roles: Mapping[str, Role], reports: Mapping[str, ReportFile]) -> None:
     for name, role in roles.items():
-        reports[name].write(role.revision, role.counters(), role.refused)
+        await reports[name].write_in_turns(role.revision, role.counters(), role.refused)

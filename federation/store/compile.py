@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from federation.errors import NotFound, SnapshotRejected
@@ -39,7 +39,7 @@ from federation.store.tables.registry import (
 from federation.trust.keystore import Sealer
 
 
-def read_revision(session: Session) -> int:
+def read_revision(session: Session | Connection) -> int:
     """The registry's revision; 0 before it has settings."""
     return session.scalar(select(FederationRow.revision)) or 0
 

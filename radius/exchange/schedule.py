@@ -45,6 +45,17 @@ class Schedule(Generic[Item]):
         """When `take_due` may have something to give; None while nothing is scheduled."""
         return self._heap[0] / BUCKETS_PER_SECOND if self._heap else None
 
+    def take_first(self) -> Item | None:
+        """Return an item of the earliest bucket, due or not, which is no longer scheduled; None when there is none."""
+        while self._heap:
+            bucket = self._buckets[self._heap[0]]
+            if bucket:
+                item = next(iter(bucket))
+                del bucket[item]
+                return item
+            del self._buckets[heappop(self._heap)]
+        return None
+
     def take_due(self, now: float, limit: int = NO_LIMIT) -> list[Item]:
         """Return the items whose time has come, the earliest first, at most so many; they are no longer scheduled."""
         due: list[Item] = []

@@ -1,7 +1,7 @@
 """What a client gets, and what is told of it: answers that repeats get again, refusals, silence."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from federation.events import Outcome, SignIn
 from federation.names import UserName, parse_user_name
@@ -13,7 +13,8 @@ from radius.proxy.replies import answer_accounting, refuse, refuse_change, repor
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet
 
-CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}
+# The constructor of a named tuple is interpreted, and costs twice this.
+_build = cast("Callable[[type[SignIn], tuple[object, ...]], SignIn]", getattr(tuple, "__new__"))  # noqa: B009 - its type is unknown
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCOUNTING_REQUEST: Final = int(Code.ACCOUNTING_REQUEST)
 _USER_NAME: Final = int(AttributeType.USER_NAME)
@@ -80,28 +81,27 @@ class Answers:
             return False
         if not self.duplicates.answer(exchange.key, exchange.packet.authenticator, octets, now):
             return False
-        self.notices.answers[CODE_NAMES[octets[0]]] += 1
+        self.notices.answered[octets[0]] += 1
         return exchange.listener.send(octets, exchange.source)
 
     def tell(self, exchange: Exchange, outcome: Outcome, reason: RefusalReason | None, now: float) -> None:
         """Who counts and keeps what happened hears of it."""
         client, realm, upstream = exchange.client, exchange.realm, exchange.upstream
         packet = exchange.packet
-        self._emit(
-            SignIn(
-                self.wall_clock(),
-                client.key,
-                client.library,
-                realm.name if realm else _realm_of(packet),
-                realm.library if realm else "",
-                upstream.key if upstream else "",
-                outcome,
-                reason,
-                now - exchange.started_at,
-                exchange.revision,
-                packet.value_of(_CALLING_STATION_ID),
-            )
+        fields = (
+            self.wall_clock(),
+            client.key,
+            client.library,
+            realm.name if realm else _realm_of(packet),
+            realm.library if realm else "",
+            upstream.key if upstream else "",
+            outcome,
+            reason,
+            now - exchange.started_at,
+            exchange.revision,
+            packet.value_of(_CALLING_STATION_ID),
         )
+        self._emit(_build(SignIn, fields))
 
 
 def _realm_of(packet: Packet) -> str:

@@ -196,7 +196,10 @@ def _build_vlan(vlan: int | None) -> bytes:
 class Clients:
     """Finds the client of a source address, where the longest prefix wins, or of a name in a certificate."""
 
-    __slots__ = ("_by_prefix", "_cache", "by_name")
+    __slots__ = ("_by_prefix", "_cache", "by_name", "states")
+
+    states: dict[str, ClientState]
+    """All clients by their keys."""
 
     def __init__(self, clients: Iterable[Client], known: Mapping[str, ClientState] | None = None) -> None:
         """`known` are states of an earlier snapshot, used again where the client is the same."""
@@ -213,13 +216,8 @@ class Clients:
                 by_network = prefixes.setdefault((network.version, network.prefixlen), {})
                 by_network[int(network.network_address) >> (network.max_prefixlen - network.prefixlen)] = state
         self._by_prefix = sorted(prefixes.items(), key=lambda item: -item[0][1])
-
-    @property
-    def states(self) -> dict[str, ClientState]:
-        """All clients by their keys."""
-        states = {state.key: state for _, by_network in self._by_prefix for state in by_network.values()}
-        states.update((state.key, state) for state in self.by_name.values())
-        return states
+        self.states = {state.key: state for _, by_network in self._by_prefix for state in by_network.values()}
+        self.states.update((state.key, state) for state in self.by_name.values())
 
     def find(self, host: str) -> ClientState | None:
         """Return the client that sends from that address, as recvfrom writes it."""

@@ -18,7 +18,7 @@ from radius.exchange.duplicates import Duplicates, Seen
 from radius.exchange.liveness import HopEvent, HopState
 from radius.exchange.outstanding import DEFAULT_POLICY, RetransmissionPolicy
 from radius.proxy.accounting import accounting_passage, decide_accounting
-from radius.proxy.answers import CODE_NAMES, Answers
+from radius.proxy.answers import Answers
 from radius.proxy.clients import (
     RESPONSE_FROM_MEMBER,
     RESPONSE_WITHIN_LIBRARY,
@@ -93,7 +93,7 @@ class Engine:
         self.known_states = KnownStates()
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
         self._operators: Operators | None = None
-        self._sources: dict[Address, Address] = {}
+        self._sources: dict[tuple[Address, int], bytes] = {}
         self._loop_guard = loop_guard
         self.forwarding = Forwarding(
             self._answers,
@@ -185,9 +185,8 @@ class Engine:
             client.unsigned += reason is DropReason.MESSAGE_AUTHENTICATOR_MISSING
             self.notices.drop(reason, client.key, now)
             return reason
-        self.notices.requests[CODE_NAMES[code]] += 1
-        source = self._intern(source)
-        key = (source, packet.octets[:2], listener)
+        self.notices.requested[code] += 1
+        key = self._name(source, listener) + packet.octets[:2]
         seen = self.duplicates.receive(key, packet.authenticator, client.key, now)
         if seen is Seen.NEW:
             client.requests += 1
@@ -207,13 +206,14 @@ class Engine:
             )
         return None
 
-    def _intern(self, source: Address) -> Address:
-        """The same object for each request of one port: the table of duplicates keeps a hundred thousand of them."""
-        known = self._sources.get(source)
+    def _name(self, source: Address, listener: Listener) -> bytes:
+        """What the keys of one port's requests at one listener begin with: the same octets each time."""
+        number = id(listener)
+        known = self._sources.get((source, number))
         if known is None:
             if len(self._sources) >= MAX_SOURCES:
                 self._sources.clear()  # a client may change its port with every request
-            known = self._sources[source] = source
+            known = self._sources[source, number] = f"{source} {number} ".encode()
         return known
 
     def _take(self, exchange: Exchange, routes: Routes, now: float) -> None:

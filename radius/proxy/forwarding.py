@@ -145,10 +145,10 @@ class Forwarding:
             if isinstance(grown, RefusalReason):
                 return grown
             slot = grown
-        refusal = self._write(exchange, realm, upstream, slot.identifier)
-        if refusal is not None:
+        not_written = self._write(exchange, realm, upstream, slot.identifier)
+        if not_written is not None:
             upstream.identifiers.release(slot)
-            return refusal
+            return not_written
         exchange.slot, exchange.upstream, exchange.attempts = slot, upstream, 1
         exchange.interval = first_interval(self._policy, self._random_fraction())
         exchange.place = self._schedule.add(exchange, now + exchange.interval)
@@ -165,7 +165,7 @@ class Forwarding:
         packet, client = exchange.packet, exchange.client
         random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
         authenticator = random[:AUTHENTICATOR_OCTETS]
-        proxy_state = self._loop_guard.make(random[AUTHENTICATOR_OCTETS:])
+        proxy_state = self._loop_guard.take(random[AUTHENTICATOR_OCTETS:])
         passage = exchange.passage
         if passage is None:
             attribute_filter = REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter

@@ -1,6 +1,7 @@
 """Our own Proxy-State: opaque to others, unforgeable, and known again when it comes back in a request.
 
-A nonce and a keyed digest of it. The key is the node's, shared by its workers and kept over restarts, so a request that
+A nonce and a keyed digest of it; some of them are used in turn, since what tells requests apart is the identifier. The
+key is the node's, shared by its workers and kept over restarts, so a request that
 went round is known whichever worker meets it. A ring in which somebody takes all Proxy-States off is ended by the hop
 counter that radsecproxy counts down too.
 """
@@ -20,22 +21,33 @@ _VENDOR_SPECIFIC: Final = int(AttributeType.VENDOR_SPECIFIC)
 NONCE_OCTETS: Final = 4
 DIGEST_OCTETS: Final = 8
 STATE_OCTETS: Final = NONCE_OCTETS + DIGEST_OCTETS
+KEPT_STATES: Final = 256  # a digest costs a seventh of what the proxy itself does with a request
 
 
 class LoopGuard:
     """Makes Proxy-States and knows them again."""
 
-    __slots__ = ("_keyed",)
+    __slots__ = ("_keyed", "_next", "_ready")
 
     def __init__(self, key: bytes) -> None:
         """The key has 16 octets or more, known to this node only."""
         self._keyed = hashlib.blake2s(key=key[:32], digest_size=DIGEST_OCTETS)
+        self._ready: list[bytes] = []
+        self._next = 0
 
     def make(self, nonce: bytes) -> bytes:
-        """Return a Proxy-State value; the nonce has 4 octets, used once."""
+        """Return a Proxy-State value; the nonce has 4 octets."""
         keyed = self._keyed.copy()
         keyed.update(nonce)
         return nonce + keyed.digest()
+
+    def take(self, nonce: bytes) -> bytes:
+        """Return a Proxy-State value for one request: made with the nonce, while there are not enough of them yet."""
+        if len(self._ready) < KEPT_STATES:
+            self._ready.append(self.make(nonce))
+            return self._ready[-1]
+        self._next = (self._next + 1) % KEPT_STATES
+        return self._ready[self._next]
 
     def has_been_here(self, packet: Packet) -> bool:
         """Whether a request carries a Proxy-State of ours: somebody sent it round."""

@@ -4,9 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from radius.wire.codes import Code
+
 QUIET_SECONDS: Final = 60.0
 MAX_LINES_A_MINUTE: Final = 600  # over all peers: source addresses can be forged, and each would be worth a line
 MAX_REMEMBERED: Final = 4096  # pairs of peer and reason; beyond, the table starts anew
+
+CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}
 
 Write = Callable[[str, Mapping[str, object]], None]
 
@@ -20,11 +24,16 @@ class Notices:
         "_remembered",
         "_write",
         "accounting",
-        "answers",
+        "answered",
         "drops",
         "refusals",
-        "requests",
+        "requested",
     )
+
+    requested: list[int]
+    """Requests that are believed, by code; a list, as this is counted for every packet."""
+    answered: list[int]
+    """Answers, by code."""
 
     def __init__(self, write: Write) -> None:
         """`write` puts an event with its fields into the log."""
@@ -32,11 +41,21 @@ class Notices:
         self._remembered: dict[tuple[str, str], list[float]] = {}
         self._lines = 0
         self._minute_began = 0.0
-        self.requests: Counter[str] = Counter()  # by code
-        self.answers: Counter[str] = Counter()  # by code
+        self.requested = [0] * 256
+        self.answered = [0] * 256
         self.drops: Counter[str] = Counter()  # by DropReason
         self.refusals: Counter[str] = Counter()  # by RefusalReason
         self.accounting: Counter[str] = Counter()  # "forwarded", "local", or why it was meant to go and did not
+
+    @property
+    def requests(self) -> Counter[str]:
+        """Requests by the names of their codes."""
+        return _by_name(self.requested)
+
+    @property
+    def answers(self) -> Counter[str]:
+        """Answers by the names of their codes."""
+        return _by_name(self.answered)
 
     def drop(self, reason: str, peer: str, now: float) -> None:
         """A packet of that peer gets no answer."""
@@ -78,3 +97,7 @@ class Notices:
         self._remembered[peer, reason] = [now, 0]
         more = {"suppressed": suppressed} if suppressed else {}
         self._write(event, {"peer": peer, "reason": reason, **fields, **more})
+
+
+def _by_name(counts: list[int]) -> Counter[str]:
+    return Counter({CODE_NAMES[code]: count for code, count in enumerate(counts) if count})

@@ -25,6 +25,7 @@ from radius.proxy.streams import Streams
 from radius.proxy.upstreams import Upstream, choose_address, is_address
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
+from radius.transport.outbox import Outbox, flush_all
 from radius.transport.udp import connect_udp, make_aged_reader, make_flow_reader, make_reader, stamp_arrivals
 
 DRAIN_SECONDS: Final = 5.0
@@ -70,8 +71,9 @@ class ProxyService:
         self.streams.attach(self.engine)
         self._intake = Intake(self.engine)
         self._working_off: asyncio.Handle | None = None
-        self._listeners = [_Listener(each, is_accounting=False) for each in sockets.authentication]
-        self._listeners += [_Listener(each, is_accounting=True) for each in sockets.accounting]
+        self._outboxes: list[Outbox] = []  # in which something waits for the end of the turn
+        self._listeners = [_Listener(each, self._outboxes, is_accounting=False) for each in sockets.authentication]
+        self._listeners += [_Listener(each, self._outboxes, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,6 +97,7 @@ class ProxyService:
         self.engine.swap(snapshot)
         self.streams.swap(trust, snapshot.peer_trust, snapshot.home_servers)
         self._resolve()
+        self.keep_time()
 
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Nothing new is read; what is outstanding is answered, for as long as that; then all ports are closed."""
@@ -116,19 +119,19 @@ class ProxyService:
         self.streams.close()
 
     def counters(self) -> dict[str, object]:
-        """What a status report tells: plain numbers by stable codes."""
+        """What a status report tells: plain numbers by stable codes; those of peers are still to be asked for."""
         engine = self.engine
         return {
-            "requests": dict(self.notices.requests),
-            "answers": dict(self.notices.answers),
+            "requests": self.notices.requests,
+            "answers": self.notices.answers,
             "drops": dict(self.notices.drops),
             "refusals": dict(self.notices.refusals),
             "accounting": dict(self.notices.accounting),
             "outstanding": engine.outstanding,
             "duplicates_remembered": len(engine.duplicates),
             "events_lost": self._events_lost,
-            "clients": {key: client.counters() for key, client in engine.clients.states.items()},
-            "home_servers": {key: upstream.counters() for key, upstream in engine.upstreams.items()},
+            "clients": {key: client.counters for key, client in engine.clients.states.items()},
+            "home_servers": {key: upstream.counters for key, upstream in engine.upstreams.items()},
             **self.streams.counters(),
             "peers": self.streams.peers(),
         }
@@ -186,7 +189,9 @@ class ProxyService:
         self._faults.tell("internal_error", error, monotonic())
 
     def keep_time(self) -> None:
-        """The timer is armed for the engine's next deadline; one that is due soon anyway is left alone."""
+        """What was put into outboxes is sent, and the timer is armed, unless it is due soon anyway: the turn ends."""
+        if self._outboxes:
+            flush_all(self._outboxes)
         timer = self._timer
         if timer is None or timer.when() > monotonic() + ARM_SLACK_SECONDS:
             self._arm()
@@ -213,7 +218,7 @@ class ProxyService:
         except OSError as error:
             _log.warning("home_server_unreachable", extra={"host": host, "port": port, "error": str(error)})
             return None
-        flow = UdpFlow(udp, self._loop)
+        flow = UdpFlow(udp, self._loop, self._outboxes)
         flow.watch(self._guard(make_flow_reader(udp, partial(receive, flow), flow.watch_again)))
         return flow
 
@@ -244,6 +249,7 @@ class ProxyService:
         address = choose_address(addresses, upstream.address, is_down=upstream.is_down)
         if address is not None:
             self.engine.move(upstream, address)
+            self.keep_time()
 
 
 class RandomPool:
@@ -270,16 +276,16 @@ class RandomPool:
 class _Listener:
     """A bound socket as the engine sees it."""
 
-    __slots__ = ("is_accounting", "is_closed", "udp")
+    __slots__ = ("_outbox", "is_accounting", "is_closed", "udp")
 
-    def __init__(self, udp: socket.socket, *, is_accounting: bool) -> None:
+    def __init__(self, udp: socket.socket, queue: list[Outbox], *, is_accounting: bool) -> None:
         self.udp = udp
         self.is_accounting = is_accounting
         self.is_closed = False
+        self._outbox = Outbox(udp, queue, is_addressed=True)
 
     def send(self, octets: bytes, address: Address, /) -> bool:
-        with suppress(OSError):  # a full buffer or an unreachable client: lost, as datagrams are, and asked again
-            self.udp.sendto(octets, address)
+        self._outbox.put(octets, address)
         return True
 
 

@@ -1,4 +1,4 @@
-/* Many datagrams with one system call (recvmmsg), where Python's socket module has one call, one buffer of the largest
+/* Many datagrams with one system call (recvmmsg, sendmmsg), where Python's socket module has one call, one buffer of the largest
    size and one parsed address for each.
 
    The datagrams are received into a buffer of the module, which is safe because the interpreter's lock is held: a socket
@@ -127,7 +127,82 @@ failed:
     return NULL;
 }
 
+/* The address that the tuple names, in the kernel's form; 0 with an exception set if it names none. */
+static socklen_t parse_address(PyObject *address, struct sockaddr_storage *to) {
+    const char *host;
+    int port;
+    unsigned flow = 0, scope = 0;
+    struct sockaddr_in *four = (struct sockaddr_in *)to;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
+    if (!PyTuple_Check(address)) {
+        PyErr_SetString(PyExc_TypeError, "an address is a tuple");
+        return 0;
+    }
+    if (!PyArg_ParseTuple(address, "si|II", &host, &port, &flow, &scope)) return 0;
+    memset(to, 0, sizeof *to);
+    if (inet_pton(AF_INET, host, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET, four->sin_port = htons((uint16_t)port);
+        return sizeof *four;
+    }
+    if (inet_pton(AF_INET6, host, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6, six->sin6_port = htons((uint16_t)port);
+        six->sin6_flowinfo = htonl(flow), six->sin6_scope_id = scope;
+        return sizeof *six;
+    }
+    PyErr_SetString(PyExc_ValueError, "an address is written in numbers");
+    return 0;
+}
+
+/* send_many(descriptor, list, addressed): the octets of the list are on their way, or lost as datagrams are; where
+   `addressed`, the receiver stands after each. Returns how many errors of earlier datagrams were told meanwhile: the
+   datagram that met one is tried once more. */
+static PyObject *send_many(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
+    struct mmsghdr messages[MOST];
+    struct iovec pieces[MOST];
+    struct sockaddr_storage receivers[MOST];
+    long errors = 0;
+    (void)module;
+    if (count != 3 || !PyList_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "a descriptor, a list and whether it has addresses are expected");
+        return NULL;
+    }
+    int descriptor = (int)PyLong_AsLong(arguments[0]), addressed = PyObject_IsTrue(arguments[2]);
+    if (addressed < 0 || (descriptor == -1 && PyErr_Occurred())) return NULL;
+    PyObject *list = arguments[1];
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(list);) {
+        int ready = 0, sent = 0, is_again = 0;
+        memset(messages, 0, sizeof messages);
+        for (; ready < MOST && at + addressed < PyList_GET_SIZE(list); ready++, at += 1 + addressed) {
+            PyObject *octets = PyList_GET_ITEM(list, at);
+            if (!PyBytes_Check(octets)) {
+                PyErr_SetString(PyExc_TypeError, "octets are bytes");
+                return NULL;
+            }
+            pieces[ready].iov_base = PyBytes_AS_STRING(octets), pieces[ready].iov_len = (size_t)PyBytes_GET_SIZE(octets);
+            messages[ready].msg_hdr.msg_iov = &pieces[ready], messages[ready].msg_hdr.msg_iovlen = 1;
+            if (addressed) {
+                messages[ready].msg_hdr.msg_name = &receivers[ready];
+                messages[ready].msg_hdr.msg_namelen = parse_address(PyList_GET_ITEM(list, at + 1), &receivers[ready]);
+                if (!messages[ready].msg_hdr.msg_namelen) return NULL;
+            }
+        }
+        if (!ready) break; /* octets without their receiver */
+        while (sent < ready) {
+            int done = sendmmsg(descriptor, messages + sent, (unsigned)(ready - sent), MSG_DONTWAIT);
+            if (done > 0) {
+                sent += done, is_again = 0;
+            } else if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EBADF)) {
+                break; /* the kernel takes no more */
+            } else {
+                errors++, sent += is_again, is_again = !is_again;
+            }
+        }
+    }
+    return PyLong_FromLong(errors);
+}
+
 static PyMethodDef METHODS[] = {
+    {"send_many", (PyCFunction)(void (*)(void))send_many, METH_FASTCALL, NULL},
     {"receive_many", (PyCFunction)(void (*)(void))receive_many, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -8,16 +8,18 @@ the home server is back. So whenever there was an error it is watched anew.
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+
+from radius.transport.outbox import Outbox
 
 
 class UdpFlow:
     """A connected socket as the engine sees it."""
 
-    __slots__ = ("_is_rearming", "_loop", "_read", "_socket")
+    __slots__ = ("_is_rearming", "_loop", "_outbox", "_read", "_socket")
 
-    def __init__(self, udp: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-        """The socket is connected and non-blocking, and this flow's from now on."""
+    def __init__(self, udp: socket.socket, loop: asyncio.AbstractEventLoop, queue: list[Outbox]) -> None:
+        """The socket is connected and non-blocking, and this flow's from now on; who owns the queue flushes it."""
+        self._outbox = Outbox(udp, queue, is_addressed=False, told=self.watch_again)
         self._socket = udp
         self._loop = loop
         self._read: Callable[[], None] | None = None
@@ -41,21 +43,13 @@ class UdpFlow:
             self._loop.add_reader(self._socket, self._read)
 
     def send(self, octets: bytes, /) -> bool:
-        """Whether the octets are on their way."""
-        try:
-            self._socket.send(octets)
-        except ConnectionRefusedError:  # an ICMP error of an earlier datagram, told instead of sending this one
-            self.watch_again()
-            with suppress(OSError):
-                self._socket.send(octets)
-                return True
-            return False
-        except OSError:
-            return False
+        """Whether the octets are on their way, which they are at the end of the turn."""
+        self._outbox.put(octets)
         return True
 
     def close(self) -> None:
         """The port is free."""
+        self._outbox.flush()
         self._read = None
         self._loop.remove_reader(self._socket)
         self._socket.close()

@@ -39,6 +39,14 @@ class Batch(Protocol):
         """
         ...  # Any: octets and addresses in turn, so that no pair is made for each
 
+    def send_many(self, descriptor: int, datagrams: list[Any], addressed: bool, /) -> int:  # noqa: FBT001 - it takes no keywords
+        """Send octets, with the receiver after each where `addressed`; returns how many earlier errors were told.
+
+        Raises:
+            ValueError: an address is no address in numbers.
+        """
+        ...  # Any: as above
+
 
 def _load_batch() -> Batch | None:
     try:

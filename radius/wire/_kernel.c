@@ -1,4 +1,4 @@
-/* The dearest steps of a proxied login in C: the two rewrites and the checks of authenticators.
+/* The dearest steps of a proxied login in C: the walk over a packet, the two rewrites and the checks of authenticators.
 
    What is here decides nothing. Each rewrite returns the octets that `rewrite.py` would have returned, or None: "I do not
    do this one". Then the Python beside it does, and it alone says why a packet is dropped or refused. None is returned for
@@ -23,6 +23,7 @@ enum {
     MAX_PASSWORD = 128, /* RFC 2865 §5.2 */
     SALT = 2,           /* RFC 2548 §2.4.2 */
     MAX_ENTRIES = 512,  /* of a filter's tables */
+    MAX_ATTRIBUTES = 200, /* as `packet.py` has it */
 };
 
 enum { ACCESS_REQUEST = 1, ACCESS_ACCEPT = 2, ACCESS_REJECT = 3, ACCESS_CHALLENGE = 11 };
@@ -630,7 +631,53 @@ static PyObject *verify_response(PyObject *module, PyObject *const *arguments, P
     return PyLong_FromLong(offset && !is_signed(packet, size, authenticator, offset, keyed) ? 2 : 0);
 }
 
+/* find_attributes(datagram): (octets cut at Length, types, offsets, offset of the Message-Authenticator or 0), as
+   `parse_packet` finds them; None for whatever is not sound. */
+static PyObject *find_attributes(PyObject *module, PyObject *argument) {
+    size_t received, size, count = 0, signed_at = 0;
+    uint8_t types[MAX_ATTRIBUTES];
+    uint16_t places[MAX_ATTRIBUTES];
+    const uint8_t *packet = octets_of(argument, &received);
+    (void)module;
+    if (!packet) return NULL;
+    if (received < HEADER) Py_RETURN_NONE;
+    size = (size_t)packet[2] << 8 | packet[3];
+    if (size < HEADER || size > MAX_PACKET || size > received) Py_RETURN_NONE;
+    for (size_t at = HEADER; at < size; at += packet[at + 1], count++) {
+        if (count == MAX_ATTRIBUTES || size - at < 2 || packet[at + 1] < 2 || packet[at + 1] > size - at || !packet[at])
+            Py_RETURN_NONE;
+        if (packet[at] == MESSAGE_AUTHENTICATOR) {
+            if (signed_at || packet[at + 1] != MESSAGE_AUTHENTICATOR_OCTETS) Py_RETURN_NONE;
+            signed_at = at;
+        }
+        types[count] = packet[at], places[count] = (uint16_t)at;
+    }
+    PyObject *offsets = PyList_New((Py_ssize_t)count);
+    if (offsets == NULL) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        PyObject *place = PyLong_FromLong(places[i]);
+        if (place == NULL) {
+            Py_DECREF(offsets);
+            return NULL;
+        }
+        PyList_SET_ITEM(offsets, (Py_ssize_t)i, place);
+    }
+    PyObject *octets = size == received ? Py_NewRef(argument)
+                                        : PyBytes_FromStringAndSize((const char *)packet, (Py_ssize_t)size);
+    PyObject *kinds = PyBytes_FromStringAndSize((const char *)types, (Py_ssize_t)count);
+    PyObject *offset = PyLong_FromSize_t(signed_at);
+    PyObject *found = octets && kinds && offset ? PyTuple_New(4) : NULL;
+    if (found == NULL) {
+        Py_XDECREF(octets), Py_XDECREF(kinds), Py_XDECREF(offset), Py_DECREF(offsets);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(found, 0, octets), PyTuple_SET_ITEM(found, 1, kinds);
+    PyTuple_SET_ITEM(found, 2, offsets), PyTuple_SET_ITEM(found, 3, offset);
+    return found;
+}
+
 static PyMethodDef METHODS[] = {
+    {"find_attributes", find_attributes, METH_O, NULL},
     {"prepare_secret", prepare_secret, METH_O, NULL},
     {"prepare_filter", prepare_filter, METH_VARARGS, NULL},
     {"rewrite_request", (PyCFunction)(void (*)(void))rewrite_request, METH_FASTCALL, NULL},
@@ -641,7 +688,7 @@ static PyMethodDef METHODS[] = {
 };
 
 static struct PyModuleDef MODULE = {
-    PyModuleDef_HEAD_INIT, "radius.wire._kernel", "The two rewrites and the checks of authenticators, in C.", 0, METHODS,
+    PyModuleDef_HEAD_INIT, "radius.wire._kernel", "The walk, the two rewrites and the checks of authenticators, in C.", 0, METHODS,
     NULL, NULL, NULL, NULL,
 };
 

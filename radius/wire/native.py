@@ -10,6 +10,10 @@ from typing import Protocol, cast
 class Kernel(Protocol):
     """What the extension module gives; secrets and filters are opaque to everybody else."""
 
+    def find_attributes(self, datagram: bytes, /) -> tuple[bytes, bytes, list[int], int] | None:
+        """Return what makes a `Packet`; None: the packet is not sound, and `parse_packet` says why."""
+        ...
+
     def prepare_secret(self, secret: bytes, /) -> object:
         """Return a shared secret with its MD5 and HMAC-MD5 states."""
         ...

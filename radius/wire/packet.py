@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from radius.errors import DropReason
+from radius.wire import native
 from radius.wire.codes import AttributeType
 
 MAX_PACKET_OCTETS: Final = 4096  # RFC 2865 §3; the larger packets of RFC 7930 are not implemented
@@ -151,6 +152,11 @@ def parse_packet(datagram: bytes) -> Packet | DropReason:  # noqa: C901, PLR0911
     The attributes have to fill Length exactly; Message-Authenticator may occur once and has 18 octets (RFC 3579 §3.2).
     What the attributes hold is not looked at: a proxy passes on what it does not understand.
     """
+    kernel = native.kernel
+    if kernel is not None:
+        found = kernel.find_attributes(datagram)
+        if found is not None:
+            return Packet(found[0], found[1], found[2], found[3])
     received = len(datagram)
     if received < HEADER_OCTETS:
         return DropReason.TOO_SHORT

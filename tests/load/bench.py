@@ -90,22 +90,27 @@ def median(runs: Sequence[Measurement], figure: str) -> float:
     return statistics.median(getattr(run, figure) for run in runs)
 
 
-def compare(ours: Sequence[Measurement], its: Sequence[Measurement]) -> str:
-    """Our cost as a ratio to its, round by round: the median, the least and the largest."""
-    ratios = [mine.cpu_us / theirs.cpu_us for mine, theirs in zip(ours, its, strict=False) if theirs.cpu_us]
+def compare(ours: Sequence[Measurement], its: Sequence[Measurement], figure: str = "cpu_us") -> str:
+    """Our figure as a ratio to its, round by round: the median, the least and the largest."""
+    pairs = ((getattr(mine, figure), getattr(theirs, figure)) for mine, theirs in zip(ours, its, strict=False))
+    ratios = [mine / theirs for mine, theirs in pairs if theirs]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else "-"
 
 
 def print_row(name: str, found: dict[str, list[Measurement]]) -> None:
-    """A table of one load: medians of each peer, and Biebroam's cost as a ratio to it, with its spread."""
+    """A table of one load: medians of each peer, and Biebroam's cost and latency as ratios to it, with their spread."""
     print(f"\n### {name}\n")
-    print("| proxy | CPU us/request | ours/its (min to max) | requests/s | p50 us | p99 us | lost | wrong | MiB |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| proxy | CPU us/request | ours/its (min to max) | requests/s | p50 us | p99 us | ours/its (min to max) | max us "
+        "| lost | wrong | MiB |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for peer, runs in found.items():
         print(
             f"| {peer} | {median(runs, 'cpu_us'):.1f} | {compare(found.get('biebroam', []), runs)} "
             f"| {median(runs, 'per_second'):.0f} "
             f"| {median(runs, 'p50_us'):.0f} | {median(runs, 'p99_us'):.0f} "
+            f"| {compare(found.get('biebroam', []), runs, 'p99_us')} | {median(runs, 'max_us'):.0f} "
             f"| {sum(run.lost for run in runs)} | {sum(run.wrong for run in runs)} "
             f"| {max(run.resident_mib for run in runs):.0f} |",
             flush=True,

@@ -30,6 +30,10 @@ class TestCompare:
         its = [replace(RUN, cpu_us=us) for us in (20.0, 40.0, 90.0)]
         assert compare(ours, its) == "0.50 (0.50 to 1.00)"
 
+    def test_latency_is_compared_alike(self) -> None:
+        """The slowest hundredth too is a ratio of one round."""
+        assert compare([replace(RUN, p99_us=30)], [replace(RUN, p99_us=20)], "p99_us") == "1.50 (1.50 to 1.50)"
+
     def test_peer_that_answered_nothing_has_no_ratio(self) -> None:
         """Nothing is divided by nothing."""
         assert compare([RUN], [replace(RUN, cpu_us=0.0)]) == "-"

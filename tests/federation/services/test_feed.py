@@ -1,4 +1,5 @@
 import asyncio
+import gc
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -106,6 +107,21 @@ class TestFeed:
         assert min(times) < 0.1
         assert sorted(times)[2] < 0.6
         await feed.stop()
+
+    async def test_collector_leaves_alone_what_is_in_force(self, registry: Registry, tmp_path: Path) -> None:
+        """Its walk through a snapshot would be a pause of the packet path, and a compilation leaves no cycles."""
+        gc.unfreeze()
+        feed = feed_for(registry, tmp_path, Service())
+        await feed.start()
+        assert gc.get_freeze_count() > 10_000
+        assert gc.isenabled()
+        with registry.read() as session:
+            compile_for_proxy(session, registry.sealer, HOMES)  # SQLAlchemy has compiled its statements
+            gc.collect()
+            compile_for_proxy(session, registry.sealer, HOMES)
+            assert gc.collect() == 0
+        await feed.stop()
+        gc.unfreeze()
 
     async def test_saved_snapshot_is_in_force_without_a_database(self, registry: Registry, tmp_path: Path) -> None:
         """With the database away a service works from what was saved, and says that the registry is not read."""

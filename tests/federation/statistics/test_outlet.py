@@ -94,7 +94,8 @@ class TestOutlet:
         """A socket that is full takes no more; the rest waits, and arrives in order when it is read again."""
         outlet = Outlet(worker.take, tmp_path)
         worker.events = [make_event(at=NOON + number) for number in range(MAX_WAITING)]
-        outlet.forward()  # a blocking send would hang here
+        while outlet.forward():  # a blocking send would hang here
+            pass
         queued = outlet.counters()["events_queued"]
         assert isinstance(queued, int)
         assert 0 < queued < MAX_WAITING
@@ -105,9 +106,10 @@ class TestOutlet:
         assert [event.at - NOON for event in events] == list(range(MAX_WAITING))
 
     def test_a_datagram_holds_a_bounded_number(self, worker: Worker, tmp_path: Path, recorder: socket.socket) -> None:
-        """Many at once come in several datagrams."""
+        """Many at once come in several datagrams, one at a turn: packets are not kept waiting for all of them."""
         worker.events = [make_event()] * (EVENTS_IN_DATAGRAM + 1)
-        Outlet(worker.take, tmp_path).forward()
+        outlet = Outlet(worker.take, tmp_path)
+        assert [outlet.forward(), outlet.forward(), outlet.forward()] == [True, False, False]
         assert len(decode_events(recorder.recv(1_000_000))) == EVENTS_IN_DATAGRAM
         assert len(decode_events(recorder.recv(1_000_000))) == 1
 

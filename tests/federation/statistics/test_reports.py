@@ -1,6 +1,8 @@
+import asyncio
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,25 @@ class TestReports:
         assert proxy.counters == {"answers": {"access_accept": 3}}
         assert proxy.refused == ("no",)
         assert proxy.is_fresh(datetime.now(UTC))
+
+    async def test_many_clients_are_written_in_turns(self, tmp_path: Path) -> None:
+        """The event loop turns between the slices of a large report, which is read as a small one is."""
+        turns: list[int] = []
+
+        async def count_turns() -> None:
+            while True:
+                turns.append(1)
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count_turns())
+        clients = {f"library/{number}": {"requests": number} for number in range(2000)}
+        late = {key: partial(dict[str, int], counters) for key, counters in clients.items()}
+        report = ReportFile(tmp_path, "proxy", 0)
+        await report.write_in_turns(1, {"answers": {"late": lambda: 5}, "clients": late, "outstanding": 3})
+        counting.cancel()
+        (read,) = read_reports(tmp_path)
+        assert read.counters == {"answers": {"late": 5}, "clients": clients, "outstanding": 3}
+        assert len(turns) >= 10
 
     def test_old_report_is_not_fresh(self, tmp_path: Path) -> None:
         """A report that was not renewed for some seconds is of a worker that hangs."""

@@ -52,6 +52,16 @@ class TestSchedule:
         assert schedule.take_due(2.0) == ["b"]
         schedule.remove("b", place)
 
+    def test_first_is_of_the_earliest_bucket(self) -> None:
+        """Whoever has to make room takes what would go next, whether or not it is due."""
+        schedule: Schedule[str] = Schedule()
+        schedule.add("later", 2.0)
+        place = schedule.add("removed", 0.5)
+        schedule.add("first", 1.0)
+        schedule.remove("removed", place)
+        assert [schedule.take_first() for _ in range(3)] == ["first", "later", None]
+        assert schedule.next_timer() is None
+
     @given(st.floats(0, 1e6))
     def test_time_that_the_timer_names_gives_something(self, due: float) -> None:
         """Whatever the rounding, the timer is not asked for again at the moment at which it fires."""

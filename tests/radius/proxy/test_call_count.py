@@ -18,8 +18,8 @@ from radius.wire.packet import build_attribute
 from tests.radius.proxy.world import World, access_request, eap, make_snapshot, mppe_keys, parse, respond
 from tests.radius.wire.kernels import HAS_COMPILER, chosen
 
-CALLS_WITHOUT_KERNEL = 285  # 275 since realms and clients have their bounds
-CALLS_WITH_KERNEL = 150  # 142 then
+CALLS_WITHOUT_KERNEL = 284  # with accounting, changes of sessions and admission
+CALLS_WITH_KERNEL = 134  # 142 before the kernel walked packets
 LOGINS = 20
 WITH_KERNEL = """
 import json

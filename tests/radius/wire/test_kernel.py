@@ -144,6 +144,49 @@ def parsed(octets: bytes) -> Packet | None:
     return None if isinstance(packet, DropReason) else packet
 
 
+def walk(datagram: bytes) -> object:
+    packet = parse_packet(datagram)
+    if isinstance(packet, DropReason):
+        return packet
+    return packet.octets, packet.types, packet.offsets, packet.message_authenticator
+
+
+class TestFindAttributes:
+    @given(raw_attributes, st.integers(-3, 3), st.binary(max_size=3), st.integers(0, 300))
+    @settings(max_examples=400, deadline=None)
+    def test_kernel_finds_what_python_finds(
+        self, some: list[tuple[int, bytes]], error: int, padding: bytes, cut: int
+    ) -> None:
+        """Attributes of any kind, a wrong Length, octets behind it or missing: one packet, or one reason."""
+        datagram = build_datagram(join(some))
+        length = max(0, len(datagram) + error).to_bytes(2)
+        for octets in (datagram + padding, datagram[:2] + length + datagram[4:] + padding, datagram[:-cut]):
+            assert_same(lambda _, octets=octets: walk(octets))
+
+    @pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 1000])
+    def test_number_of_attributes_is_bounded_alike(self, count: int) -> None:
+        """The 201st attribute is too many for both."""
+        assert_same(lambda _: walk(build_datagram(b"\x01\x03x" * count)))
+
+    @pytest.mark.parametrize("attributes", [[(80, bytes(16))] * 2, [(80, bytes(15))], [(0, b"x")], [(1, b"")]])
+    def test_forms_are_judged_alike(self, attributes: list[tuple[int, bytes]]) -> None:
+        """Two Message-Authenticators, one of the wrong size, type 0, and an attribute without a value."""
+        assert_same(lambda _: walk(build_datagram(join(attributes))))
+
+    def test_sound_packet_is_walked_by_the_kernel(self) -> None:
+        """What is sound is not walked a second time, and a datagram that is all packet is not copied."""
+        datagram = build_datagram(join([(1, b"name"), (80, bytes(16))]))
+        found = load_kernel().find_attributes(datagram)
+        assert found is not None
+        assert found == (datagram, b"\x01\x50", [20, 26], 26)
+        assert found[0] is datagram
+
+    def test_octets_are_bytes(self) -> None:
+        """Nothing else is taken for a datagram."""
+        with pytest.raises(TypeError):
+            load_kernel().find_attributes(cast("bytes", bytearray(20)))
+
+
 class TestRewriteRequest:
     @given(
         raw_attributes,
