@@ -29,8 +29,8 @@ FIRST_LOOK_SECONDS = 5.0  # a service that knows nothing by then starts all the 
 SWAP_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
 HOSTED_SECRET = b"hosted-home-server"
-# The collector looks when there are so many more objects than at its last look. Under steady load as many go as come, so
-# it hardly ever does; Python's own 700 made it look 100 times a second while the tables of a busy proxy filled.
+# The collector looks when there are so many more objects than at its last look. Under steady load as many go as come,
+# so it hardly ever does; Python's own 700 made it look 100 times a second while the tables of a busy proxy filled.
 COLLECTOR_OBJECTS = 20_000
 INTERPRETER_SECONDS = 0.0005  # that the event loop waits for the follower's thread to let go; Python's own is 5 ms
 

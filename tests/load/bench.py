@@ -101,8 +101,8 @@ def print_row(name: str, found: dict[str, list[Measurement]]) -> None:
     """A table of one load: medians of each peer, and Biebroam's cost and latency as ratios to it, with their spread."""
     print(f"\n### {name}\n")
     print(
-        "| proxy | CPU us/request | ours/its (min to max) | requests/s | p50 us | p99 us | ours/its (min to max) | max us "
-        "| lost | wrong | MiB |"
+        "| proxy | CPU us/request | ours/its (min to max) | requests/s | p50 us | p99 us | ours/its (min to max) "
+        "| max us | lost | wrong | MiB |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for peer, runs in found.items():
