@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Final
 from tests.load.chart import Bar, draw_chart
 from tests.load.laboratory import Laboratory, Load, Measurement, build_tools
 from tests.load.peers import OURS, PEERS, Job, installed_peers
+from tests.load.radsec import STARTERS
 from tests.support.processes import free_port
 
 REFERENCE: Final = "radsecproxy"
+RADSEC_PEERS: Final = (*OURS, "radsecproxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Row:
     """At half of what radsecproxy answers at most, which is measured first: latency is compared at equal load."""
     delay_ms: int = 0
     """What the home server waits: requests are in flight for that long."""
+    tls: str = ""
+    """Which side of the proxy is RADIUS/TLS: "out" towards the home server, "in" from the client, empty for neither."""
 
 
 ROWS: dict[str, Row] = {
@@ -47,6 +52,8 @@ ROWS: dict[str, Row] = {
     "2000 in flight, homes take 100 ms": Row(Load(window=2000), delay_ms=100),
     "2000 a second": Row(Load(rate=2000)),
     "half of radsecproxy's maximum": Row(Load(), is_half_load=True),
+    "UDP to RADIUS/TLS": Row(Load(), RADSEC_PEERS, tls="out"),
+    "RADIUS/TLS to UDP": Row(Load(), RADSEC_PEERS, tls="in"),
 }
 
 
@@ -59,10 +66,12 @@ def choose_rows(wanted: Sequence[str]) -> dict[str, Row]:
     }
 
 
-def measure_once(peer: str, load: Load, home_port: int, laboratory: Laboratory) -> Measurement:
+def measure_once(peer: str, load: Load, home_port: int, laboratory: Laboratory, tls: str = "") -> Measurement:
     """One run of one peer, in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
         job = Job(Path(folder), free_port(), home_port, load.realms)
+        if tls:
+            return laboratory.measure(peer, partial(STARTERS[tls][peer], job, stack), job.port, load)
         return laboratory.measure(peer, partial(PEERS[peer], job), job.port, load)
 
 
@@ -80,7 +89,7 @@ def measure_row(
         for round_number in range(1, rounds + 1):
             for peer, runs in found.items():
                 print(f"\r\033[K{name}: round {round_number} of {rounds}, {peer}", end="", file=sys.stderr, flush=True)
-                runs.append(measure_once(peer, load, home_port, laboratory))
+                runs.append(measure_once(peer, load, home_port, laboratory, row.tls))
     print("\r\033[K", end="", file=sys.stderr)
     return found
 
