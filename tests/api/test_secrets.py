@@ -52,7 +52,12 @@ class TestNeverAgain:
             for serial, token_id, name in zip([*serials, *serials], tokens, names, strict=False):
                 answer = client.get(
                     path.format(
-                        library="east", realm="east.library.example", name=name, serial=serial, token_id=token_id
+                        library="east",
+                        realm="east.library.example",
+                        name=name,
+                        serial=serial,
+                        token_id=token_id,
+                        purpose="peers",
                     )
                 )
                 seen += answer.status_code == 200

@@ -143,19 +143,39 @@ def _tls_server(port: int) -> str:
     return f"server next {{\n  host 127.0.0.1\n  port {port}\n  {_TLS}\n  statusServer off\n}}\n"
 
 
+class Outward:
+    """A proxy between the generator and a radsecproxy at the far end of a TLS connection."""
+
+    def __init__(self, job: Job, command: Path) -> None:
+        """The certificates are issued; nothing runs yet."""
+        self._job = job
+        self._port = free_port(SOCK_STREAM)
+        self._members = Members(job, command)
+        self._members.apply(job, client=UDP_CLIENT, port=self._port, transport='transport = "tls"')
+        self._realms = realm_names(job.realms)
+        self._certificates = self._members.issue("home", f"radius.{self._realms[0]}", self._realms[0])
+        self._starts = 0
+
+    def start_far(self) -> Program:
+        """The far end, in a folder of its own each time."""
+        self._starts += 1
+        lines = f"ListenTLS 127.0.0.1:{self._port}\n{_TLS_CLIENT}{_udp_server(self._job.home_port)}{_routes(['*'])}"
+        return start_radsecproxy(self._job.folder / f"far-{self._starts}", self._certificates, lines, OTHER_CPU)
+
+    def start_proxy(self, *, is_ours: bool) -> Program:
+        """The proxy that is measured."""
+        job = self._job
+        if is_ours:
+            return self._members.data.start("proxy", port=job.port, wrap=partial(pinned, PROXY_CPU))
+        lines = f"ListenUDP 127.0.0.1:{job.port}\n{_UDP_CLIENT}{_tls_server(self._port)}{_routes(self._realms)}"
+        return start_radsecproxy(job.folder / "proxy", self._certificates, lines, PROXY_CPU)
+
+
 def start_out(job: Job, *, is_ours: bool, stack: ExitStack, command: Path) -> Program:
-    """The proxy that is measured, between the generator and a radsecproxy at the far end of a TLS connection."""
-    far_port = free_port(SOCK_STREAM)
-    members = Members(job, command)
-    members.apply(job, client=UDP_CLIENT, port=far_port, transport='transport = "tls"')
-    realms = realm_names(job.realms)
-    far = members.issue("home", f"radius.{realms[0]}", realms[0])
-    lines = f"ListenTLS 127.0.0.1:{far_port}\n{_TLS_CLIENT}{_udp_server(job.home_port)}{_routes(['*'])}"
-    stack.enter_context(start_radsecproxy(job.folder / "far", far, lines, OTHER_CPU))
-    if is_ours:
-        return members.data.start("proxy", port=job.port, wrap=partial(pinned, PROXY_CPU))
-    lines = f"ListenUDP 127.0.0.1:{job.port}\n{_UDP_CLIENT}{_tls_server(far_port)}{_routes(realms)}"
-    return start_radsecproxy(job.folder / "proxy", far, lines, PROXY_CPU)
+    """The proxy that is measured; TLS is towards the home server."""
+    outward = Outward(job, command)
+    stack.enter_context(outward.start_far())
+    return outward.start_proxy(is_ours=is_ours)
 
 
 def start_in(job: Job, *, is_ours: bool, stack: ExitStack, command: Path) -> Program:

@@ -181,7 +181,7 @@ class TestAnswerAfterTheDeadline:
         """The access point had its no when the time was over; what comes then is counted and goes nowhere."""
         report = weather.reports["late"]
         assert report.count(Code.ACCESS_REJECT) == report.sent == weather.asked["late"]
-        assert min(report.seconds) >= DEADLINE_SECONDS
+        assert min(report.seconds) >= DEADLINE_SECONDS - 0.5  # the sender reads its clock after it has sent
         assert weather.drops["late_response"] >= report.sent
 
 
