@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from federation.reasons import RefusalReason
 from federation.snapshot import EapServerCredentials, Federation, HomeSnapshot, HostedRealm
 from radius.errors import DropReason
 from radius.home.clients import Peer
@@ -16,6 +15,7 @@ from radius.wire.attributes import find
 from radius.wire.authenticators import KeyedSecret, decide_response_authenticity, sign_request
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet, build_attribute, build_fragments, parse_packet
+from tests.radius.home.nobody import NoPatrons
 from tests.support.certificates import make_server_certificate
 
 RADSEC = KeyedSecret(b"radsec")
@@ -24,14 +24,6 @@ OTHER = Peer("west/other", RADSEC, is_proxy=True)
 NAME = build_attribute(AttributeType.USER_NAME, b"anonymous@west.example")
 EAP = build_fragments(AttributeType.EAP_MESSAGE, b"\x02\x01\x00\x1b\x01anonymous@west.example")
 NOW = 1000.0
-
-
-class NoPatrons:
-    def check_password(self, realm: str, user: str, password: bytes) -> RefusalReason | None:
-        raise NotImplementedError
-
-    def find_nt_hash(self, realm: str, user: str) -> bytes | RefusalReason:
-        raise NotImplementedError
 
 
 @dataclass

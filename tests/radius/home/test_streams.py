@@ -11,7 +11,6 @@ from time import monotonic, time
 import pytest
 from OpenSSL import SSL
 
-from federation.reasons import RefusalReason
 from federation.snapshot import (
     Client,
     EapServerCredentials,
@@ -25,6 +24,7 @@ from radius.wire.attributes import find
 from radius.wire.authenticators import sign_request
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import build_attribute, build_fragments
+from tests.radius.home.nobody import NoPatrons
 from tests.radius.proxy.streams import (
     RADSEC,
     Member,
@@ -44,14 +44,6 @@ PROXY_NAME = "login.fed.example"
 NAME = build_attribute(AttributeType.USER_NAME, b"anonymous@west.example")
 EAP = build_fragments(AttributeType.EAP_MESSAGE, b"\x02\x01\x00\x1b\x01anonymous@west.example")
 PROXY = Client("west/federation", "west", "", certificate_name=PROXY_NAME, is_proxy=True)
-
-
-class NoPatrons:
-    def check_password(self, realm: str, user: str, password: bytes) -> RefusalReason | None:
-        raise NotImplementedError
-
-    def find_nt_hash(self, realm: str, user: str) -> bytes | RefusalReason:
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")

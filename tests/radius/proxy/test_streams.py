@@ -203,7 +203,7 @@ class TestClients:
 
 
 class TestRevocation:
-    async def test_live_connection_ends_within_a_second(self, federation: Federation) -> None:
+    async def test_live_connection_ends_at_once(self, federation: Federation) -> None:
         """A client whose certificate is revoked loses its connection, and does not come back."""
         device = await federation.device()
         federation.service.swap(federation.snapshot(2, frozenset({serial_of(federation.member)})))
