@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from federation.errors import TrustError
@@ -18,11 +18,28 @@ from federation.identity.passwords import MAX_PASSWORD_OCTETS, PasswordHashes, d
 from federation.identity.patron_names import InvalidPatronName, normalise_user
 from federation.reasons import RefusalReason
 from federation.store.session import Store
-from federation.store.tables.patrons import PatronRow
+from federation.store.tables.patrons import PatronRow, build_nt_hash_context
 from federation.store.tables.registry import IdentityRow, RealmRow
 from federation.trust.keystore import Sealer
 
 _log = logging.getLogger(__name__)
+
+# Made once, and of columns: to put the statement together and to map a row to an object costs more than to ask.
+# The realm has to be that of the patron's library now: a realm that has moved took nobody along.
+_FIND = (
+    select(
+        PatronRow.id,
+        PatronRow.library_id,
+        PatronRow.password_hash,
+        PatronRow.sealed_nt_hash,
+        PatronRow.is_blocked,
+        PatronRow.expires_on,
+        IdentityRow.mschapv2,
+    )
+    .join(RealmRow, (RealmRow.name == PatronRow.realm) & (RealmRow.library_id == PatronRow.library_id))
+    .outerjoin(IdentityRow, IdentityRow.library_id == PatronRow.library_id)
+    .where(PatronRow.realm == bindparam("realm"), PatronRow.user == bindparam("user"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +116,19 @@ class LocalStore:
             normal = normalise_user(user)
         except InvalidPatronName:
             return None
-        # The realm has to be that of the patron's library now: a realm that has moved took nobody along.
-        query = (
-            select(PatronRow, IdentityRow.mschapv2)
-            .join(RealmRow, (RealmRow.name == PatronRow.realm) & (RealmRow.library_id == PatronRow.library_id))
-            .outerjoin(IdentityRow, IdentityRow.library_id == PatronRow.library_id)
-            .where(PatronRow.realm == realm, PatronRow.user == normal)
+        with self._store.engine.connect() as connection:
+            row = connection.execute(_FIND, {"realm": realm, "user": normal}).one_or_none()
+        if row is None:
+            return None
+        return _Found(
+            id=row.id,
+            context=build_nt_hash_context(row.library_id, realm, normal),
+            password_hash=row.password_hash,
+            sealed_nt_hash=row.sealed_nt_hash,
+            keeps_nt_hash=bool(row.mschapv2),
+            is_blocked=row.is_blocked,
+            expires_on=row.expires_on,
         )
-        with self._store.read() as session:
-            found = session.execute(query).one_or_none()
-            if found is None:
-                return None
-            row, keeps_nt_hash = found
-            return _Found(
-                id=row.id,
-                context=row.nt_hash_context,
-                password_hash=row.password_hash,
-                sealed_nt_hash=row.sealed_nt_hash,
-                keeps_nt_hash=bool(keeps_nt_hash),
-                is_blocked=row.is_blocked,
-                expires_on=row.expires_on,
-            )
 
     def _refresh(self, patron: _Found, password: bytes) -> None:
         """Keep what the patron's right password allows to keep: a hash of today's parameters, a missing NT hash."""

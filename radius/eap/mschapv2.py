@@ -7,8 +7,9 @@ import hashlib
 import hmac
 from typing import Final, TypeGuard
 
-from Crypto.Cipher import DES
 from Crypto.Hash import MD4
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 CHALLENGE_OCTETS: Final = 16
 NT_RESPONSE_OCTETS: Final = 24
@@ -70,7 +71,9 @@ def session_keys(nt_hash: bytes, response: bytes) -> tuple[bytes, bytes]:
 
 
 def _encrypt(seven: bytes, block: bytes) -> bytes:
-    return DES.new(_expand_key(seven), DES.MODE_ECB).encrypt(block)  # noqa: S304 - as the RFC has it
+    """Return the block under DES, which three rounds of 3DES with one key are; OpenSSL's is the quickest at hand."""
+    cipher = Cipher(TripleDES(_expand_key(seven) * 3), modes.ECB())  # noqa: S305 - as the RFC has it
+    return cipher.encryptor().update(block)
 
 
 def _expand_key(seven: bytes) -> bytes:

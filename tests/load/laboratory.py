@@ -130,18 +130,19 @@ class Laboratory:
             time.sleep(0.1)
             yield port
 
-    def generate(self, port: int, load: Load, *arguments: str) -> dict[str, Any]:
-        """Run the generator against the port; its report, numbers by name and `realms_p99_us` a list."""
+    def generate(self, port: int, load: Load, *arguments: str, is_pinned: bool = True) -> dict[str, Any]:
+        """Run the generator against the port; its report, numbers by name and `realms_p99_us` a list.
+
+        It is kept to the second processor unless both are shared with what is measured.
+        """
+        command: list[str | Path] = [
+            *(self.tools / "loadgen", "--port", str(port), "--secret", CLIENT_SECRET),
+            *("--octets", str(load.octets), "--realms", str(load.realms), "--window", str(load.window)),
+            *("--seconds", str(load.seconds), "--rate", str(load.rate), "--realm-format", load.realm_format),
+            *arguments,
+        ]
         run = subprocess.run(
-            pinned(
-                1,
-                [
-                    *(self.tools / "loadgen", "--port", str(port), "--secret", CLIENT_SECRET),
-                    *("--octets", str(load.octets), "--realms", str(load.realms), "--window", str(load.window)),
-                    *("--seconds", str(load.seconds), "--rate", str(load.rate), "--realm-format", load.realm_format),
-                    *arguments,
-                ],
-            ),
+            pinned(1, command) if is_pinned else command,
             capture_output=True,
             text=True,
             check=True,

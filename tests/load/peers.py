@@ -30,9 +30,8 @@ class Job:
         return NextHop("127.0.0.1", self.home_port, HOME_SECRET)
 
 
-def start_biebroam(job: Job, command: Path = COMPILED) -> Program:
-    """`biebroam proxy`, one process, from a data directory made with `init` and `apply`."""
-    data = DataDirectory(job.folder / "biebroam", command=command)
+def apply_federation(data: DataDirectory, job: Job) -> None:
+    """The directory is made with `init` and `apply`, and does the job."""
     data.initialise()
     realms = ", ".join(f'"{name}"' for name in realm_names(job.realms))
     data.apply(f"""
@@ -65,10 +64,16 @@ host = "127.0.0.1"
 port = {job.home_port}
 secret = "{HOME_SECRET}"
 """)
+
+
+def start_biebroam(job: Job, command: Path = COMPILED) -> Program:
+    """`biebroam proxy`, one process."""
+    data = DataDirectory(job.folder / "biebroam", command=command)
+    apply_federation(data, job)
     return data.start("proxy", port=job.port, wrap=lambda command: pinned(PROXY_CPU, command))
 
 
-def _pin(program: Program) -> Program:
+def pin(program: Program) -> Program:
     """Move a program that runs already, with its threads, to the proxy's processor."""
     import os  # noqa: PLC0415 - one use
 
@@ -79,7 +84,7 @@ def _pin(program: Program) -> Program:
 
 def start_freeradius(job: Job) -> Program:
     """FreeRADIUS with the least configuration that routes the realms."""
-    return _pin(
+    return pin(
         start_freeradius_proxy(
             job.folder / "freeradius",
             port=job.port,
@@ -93,7 +98,7 @@ def start_freeradius(job: Job) -> Program:
 def start_radsecproxy_peer(job: Job) -> Program:
     """A radsecproxy that routes the realms."""
     realms = dict.fromkeys(realm_names(job.realms), job.next_hop)
-    return _pin(start_radsecproxy(job.folder / "radsecproxy", port=job.port, secret=CLIENT_SECRET, realms=realms))
+    return pin(start_radsecproxy(job.folder / "radsecproxy", port=job.port, secret=CLIENT_SECRET, realms=realms))
 
 
 OURS = ("biebroam", "interpreted")  # the same source, with its packet path compiled and without

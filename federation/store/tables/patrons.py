@@ -32,5 +32,10 @@ class PatronRow(Base):
 
     @property
     def nt_hash_context(self) -> str:
-        """The context in which the NT hash is sealed; library and realm have no "/" in them."""
-        return f"patron/{self.library_id}/{self.realm}/{self.user}/nt-hash"
+        """The context in which the NT hash is sealed."""
+        return build_nt_hash_context(self.library_id, self.realm, self.user)
+
+
+def build_nt_hash_context(library: str, realm: str, user: str) -> str:
+    """The context in which a patron's NT hash is sealed; library and realm have no "/" in them."""
+    return f"patron/{library}/{realm}/{user}/nt-hash"
