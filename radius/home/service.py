@@ -198,15 +198,23 @@ class HomeService:
     # Requests
 
     def receive(
-        self, octets: bytes, peer: Peer, source: Hashable, send: Callable[[bytes], None], now: float
+        self,
+        octets: bytes,
+        peer: Peer,
+        source: Hashable,
+        send: Callable[[bytes], None],
+        now: float,
+        *,
+        requires_errors: bool = False,
     ) -> DropReason | None:
         """Take one packet of a client; whatever is in it, nothing leaves this function as an exception.
 
         `source` is where it came from, to tell repeats from other requests; its answer, if there is one, goes to
-        `send`, once and perhaps later. Returns why there is none, or None.
+        `send`, once and perhaps later. Returns why there is none, or None. With `requires_errors`, what can not be
+        processed is answered with Protocol-Error (RFC 9765 §6.1).
         """
         try:
-            reason = self._take(octets, peer, source, send, now)
+            reason = self._take(octets, peer, source, send, now, requires_errors=requires_errors)
         except Exception as error:  # noqa: BLE001 - the top of the packet path; logged and counted
             self._faults.tell("packet_failed", error, now)
             reason = DropReason.INTERNAL_ERROR
@@ -232,7 +240,14 @@ class HomeService:
             self._drop(DropReason.UNKNOWN_CLIENT, host, now)  # a snapshot came while it waited
 
     def _take(  # noqa: PLR0911 - ordered checks, each with its one reason
-        self, octets: bytes, peer: Peer, source: Hashable, send: Callable[[bytes], None], now: float
+        self,
+        octets: bytes,
+        peer: Peer,
+        source: Hashable,
+        send: Callable[[bytes], None],
+        now: float,
+        *,
+        requires_errors: bool,
     ) -> DropReason | None:
         if self._snapshot is None:
             return DropReason.NOT_READY
@@ -255,7 +270,7 @@ class HomeService:
         if seen is Seen.FULL:
             return DropReason.QUEUE_FULL
         eap = concatenate(packet, AttributeType.EAP_MESSAGE)
-        request = Request(packet, peer, send, key, eap, now)
+        request = Request(packet, peer, send, key, eap, now, requires_errors)
         if packet.code == Code.STATUS_SERVER:
             self._replies.answer(request, Code.ACCESS_ACCEPT, b"")  # RFC 5997 §4.2
         else:

@@ -255,12 +255,13 @@ class RandomPool:
 class _Listener:
     """A bound socket as the engine sees it."""
 
-    __slots__ = ("_outbox", "is_accounting", "is_closed", "udp")
+    __slots__ = ("_outbox", "is_accounting", "is_closed", "requires_errors", "udp")
 
     def __init__(self, udp: socket.socket, queue: list[Outbox], *, is_accounting: bool) -> None:
         self.udp = udp
         self.is_accounting = is_accounting
         self.is_closed = False
+        self.requires_errors = False
         self._outbox = Outbox(udp, queue, is_addressed=True)
 
     def send(self, octets: bytes, address: Address, /) -> bool:
