@@ -173,7 +173,11 @@ class ClientState:
             "message_authenticator_first": self.signed_first,
             "message_authenticator_later": self.signed_later,
             "message_authenticator_missing": self.unsigned,
-            **({} if self.is_stream else {"message_authenticator_required": int(self.requires_message_authenticator)}),
+            **(
+                {"transport": "tls"}
+                if self.is_stream
+                else {"message_authenticator_required": int(self.requires_message_authenticator)}
+            ),
         }
 
 
