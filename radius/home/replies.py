@@ -95,6 +95,12 @@ class Replies:
         delay = REJECT_DELAY_SECONDS + REJECT_JITTER_SECONDS * (2 * self._jitter() - 1)
         self._delayed[request.key] = (asyncio.get_running_loop().call_later(delay, send), send)
 
+    def turn_away(self, packet: Packet, peer: Peer, send: Callable[[bytes], None]) -> None:
+        """A client that has too many pending hears so, over RADIUS/1.1 (RFC 9765 §6.1); nothing is remembered of it."""
+        octets = build_reply(Code.PROTOCOL_ERROR, packet, peer.keyed, _RESOURCES_UNAVAILABLE)
+        if isinstance(octets, bytes):
+            send(octets)
+
     def flush(self) -> None:
         """Refusals that wait go out now."""
         for timer, send in list(self._delayed.values()):

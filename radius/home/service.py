@@ -268,6 +268,8 @@ class HomeService:
         if seen is Seen.PENDING:
             return DropReason.DUPLICATE_PENDING
         if seen is Seen.FULL:
+            if requires_errors and packet.code == Code.ACCESS_REQUEST:
+                self._replies.turn_away(packet, peer, send)
             return DropReason.QUEUE_FULL
         eap = concatenate(packet, AttributeType.EAP_MESSAGE)
         request = Request(packet, peer, send, key, eap, now, requires_errors)

@@ -155,12 +155,22 @@ class TestClients:
             return False  # all that there are go on
 
         monkeypatch.setattr(Conversations, "_make_room", make_no_room)
+        await self.check_error(library)
+        assert library.service.counters()["refusals"] == {"sessions_full": 1}
+
+    async def test_over_radius_1_1_a_client_with_too_many_pending_hears_so(self, library: Library) -> None:
+        """Over RADIUS/1.0 it gets silence (RFC 9765 §6.1)."""
+        library.service._replies.duplicates._max_pending = 0  # pyright: ignore[reportPrivateUsage] - a bound for the test
+        await self.check_error(library)
+        assert library.service.counters()["drops"] == {"queue_full": 1}
+
+    async def check_error(self, library: Library) -> None:
+        """A request over RADIUS/1.1 is answered with Protocol-Error, Error-Cause 506."""
         trust = Trust(library.authority.credentials(library.proxy), frozenset({RadiusVersion.V1_1}))
         device = TlsDevice(trust, library.port, name=HOME_NAME)
         library.stack.callback(device.link.close)
         await device.connect()
-        edge = ClientEdge(RADSEC, 7)
-        octets = edge.send(0, request(NAME + EAP))
+        octets = ClientEdge(RADSEC, 7).send(0, request(NAME + EAP))
         assert isinstance(octets, bytes)
         answer = await device.ask(octets)
         assert answer.code == Code.PROTOCOL_ERROR
