@@ -40,6 +40,8 @@ def open_registry(settings: "Settings") -> "Registry":
     from federation.trust.keystore import load_sealer
 
     directory = settings.directory
+    if not directory.node_key.exists() and directory.database.exists() and not settings.database_url:
+        raise TrustError(f"the node key {directory.node_key} is missing: without it nothing opens; restore a backup")
     if not directory.node_key.exists():
         raise TrustError(f"{directory.root} is no data directory of Biebroam's yet: run `biebroam init` first")
     sealer = load_sealer(directory.node_key)

@@ -11,7 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.outages import answer_outage, is_outage
-from api.problems import INTERNAL, build_problem
+from api.problems import INTERNAL, UNAVAILABLE, build_problem
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
 }
 _PATRONS = "/patrons/"
+READINESS_PATH = "/readyz"  # asked by what takes a node out of service: whatever fails there, it is not ready (503)
 DEFAULT_CACHE_CONTROL = "no-store"  # answers hold addresses and names; a route that may be cached says so itself
 
 
@@ -59,6 +60,9 @@ class Boundary:
         except Exception as error:
             if is_outage(error) and not status:
                 answer = answer_outage(error, request_id)
+            elif scope["path"] == READINESS_PATH and not status:
+                _log.exception("readiness_not_known", extra={"request_id": request_id})
+                answer = build_problem(UNAVAILABLE, "whether it is ready can not be said", request_id=request_id)
             else:
                 place = redact_path(scope["path"])
                 _log.exception("api_request_failed", extra={"request_id": request_id, "path": place})

@@ -87,6 +87,18 @@ class TestCommands:
         assert run.returncode == 1
         assert "biebroam init" in run.stderr
 
+    @pytest.mark.parametrize("role", ["serve", "proxy", "home", "api", "recorder"])
+    def test_missing_node_key_is_named_and_never_made_anew(self, data: DataDirectory, role: str) -> None:
+        """A new one would open nothing of what is sealed: the service says which file it wants, and changes nothing."""
+        data.take_initialised()
+        key = data.folder / "node.key"
+        key.rename(data.folder / "elsewhere")
+        run = data.run(role, check=False)
+        assert run.returncode == 1
+        assert str(key) in run.stderr
+        assert "Traceback" not in run.stderr
+        assert not key.exists()
+
     def test_doctor_finds_nothing_wrong_after_init(self, data: DataDirectory) -> None:
         """Every finding about the data directory passes."""
         data.initialise()

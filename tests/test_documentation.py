@@ -50,15 +50,41 @@ class TestLinks:
                 assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
+def missing_from(document: str) -> list[str]:
+    """What a document names as `path.py` or `path.py::test` and the tree has not."""
+    text = (ROOT / "docs" / document).read_text()
+    named = re.findall(r"`((?:radius|federation|api|config|tests)/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert named
+    return [
+        f"{path}::{test}"
+        for path, test in named
+        if not (ROOT / path).exists() or (test and f"def {test}(" not in (ROOT / path).read_text())
+    ]
+
+
 class TestProtocolTable:
     def test_modules_and_tests_that_it_names_exist(self) -> None:
         """Each path in docs/protocol.md is a file of the tree, and each test that it names stands in its file."""
-        text = (ROOT / "docs" / "protocol.md").read_text()
-        named = re.findall(r"`((?:radius|federation|api|config|tests)/[\w/]+\.py)(?:::(\w+))?`", text)
-        assert named
-        missing = [
-            f"{path}::{test}"
-            for path, test in named
-            if not (ROOT / path).exists() or (test and f"def {test}(" not in (ROOT / path).read_text())
-        ]
-        assert not missing
+        assert not missing_from("protocol.md")
+
+    def test_every_rule_has_a_module_and_a_test(self) -> None:
+        """A rule without a module is not kept, and one without a test is not known to be."""
+        rows = re.findall(r"^\| (\d+(?:\.\d+)+) \|(.*)$", (ROOT / "docs" / "protocol.md").read_text(), re.MULTILINE)
+        assert {number.split(".")[0] for number, _ in rows} == {str(part) for part in range(1, 12)}
+        for number, row in rows:
+            _, module, tests = re.split(r" \| ", row.strip("| "), maxsplit=2)
+            assert re.match(r"`(?:radius|federation|api|config)/[\w/]+\.py`", module), number
+            assert re.match(r"`tests/[\w/]+\.py::\w+`", tests), number
+
+
+class TestBadInputTable:
+    def test_tests_that_it_names_exist(self) -> None:
+        """Each test that docs/bad-input.md names stands in its file."""
+        assert not missing_from("bad-input.md")
+
+    def test_every_item_has_a_verdict_and_a_test(self) -> None:
+        """Each group from 1 to 28 is there but those that the page says are elsewhere; no row is without a test."""
+        text = (ROOT / "docs" / "bad-input.md").read_text()
+        rows = re.findall(r"^\| (\d+) \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+        assert {int(group) for group, *_ in rows} >= {*range(1, 18), *range(19, 24), 27, 28}
+        assert [row for row in rows if not re.match(r"`tests/[\w/]+\.py::\w+`", row[3])] == []

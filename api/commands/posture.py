@@ -8,7 +8,7 @@ import typer
 from api.commands.client import Place, open_api
 from api.commands.output import print_json, print_rows
 
-_COLUMNS = ("peer", "kind", "first", "later", "missing", "if_required")
+_COLUMNS = ("peer", "kind", "transport", "first", "later", "missing", "if_required")
 
 
 def register_posture(app: typer.Typer, place_of: Callable[[typer.Context], Place]) -> None:
@@ -19,7 +19,7 @@ def register_posture(app: typer.Typer, place_of: Callable[[typer.Context], Place
         context: typer.Context,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,  # noqa: FBT002 - a flag
     ) -> None:
-        """Say of each UDP peer how often Message-Authenticator was there, and what would change if it were required."""
+        """Say of each peer how often Message-Authenticator was there, and what would change if it were required."""
         with open_api(place_of(context)) as api:
             found = list(api.list("/v1/posture"))
         if as_json:

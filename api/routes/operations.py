@@ -48,7 +48,7 @@ def show_liveness() -> Liveness:
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Something keeps it from its work"}})
 def show_readiness(registry: Source, ports: Outside, response: Response) -> Readiness:
     """Say whether the service can do its work, and what keeps it from it."""
-    checks = [_check("database", lambda: _reach_database(registry)), *_check_workers(registry, ports)]
+    checks = [_check("database", lambda: _reach_database(registry)), *_check_workers_safely(registry, ports)]
     is_ready = all(check.passes for check in checks)
     if not is_ready:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
@@ -103,6 +103,14 @@ def show_snapshot(registry: Source, ports: Outside, actor: AnyActor) -> Snapshot
         for report in ports.read_reports()
     ]
     return SnapshotView(revision=revision, workers=workers)
+
+
+def _check_workers_safely(registry: Registry, ports: Ports) -> list[Check]:
+    try:
+        return _check_workers(registry, ports)
+    except Exception as error:  # noqa: BLE001 - no descriptor left, a report that nobody can make sense of: not ready
+        _log.warning("readiness_check_failed", extra={"check": "proxy", "error": type(error).__name__})
+        return [Check(name="proxy", passes=False, detail="its reports can not be read")]
 
 
 def _check_workers(registry: Registry, ports: Ports) -> list[Check]:

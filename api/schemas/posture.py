@@ -5,11 +5,12 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field
 
 from api.schemas.common import Schema
+from federation.snapshot import Transport
 from federation.statistics.posture import IfRequired, PeerKind, PeerPosture
 
 
 class PostureView(Schema):
-    """Where Message-Authenticator stood in what a UDP peer sent, since this node's workers started (CVE-2024-3596)."""
+    """Where Message-Authenticator stood in what a peer sent, since this node's workers started (CVE-2024-3596)."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -17,6 +18,7 @@ class PostureView(Schema):
                 {
                     "kind": "client",
                     "peer": "leesstad/hal",
+                    "transport": "udp",
                     "is_required": False,
                     "first": 0,
                     "later": 812,
@@ -29,6 +31,9 @@ class PostureView(Schema):
 
     kind: PeerKind
     peer: Annotated[str, Field(description="The library and the name of the access point or home server")]
+    transport: Annotated[
+        Transport, Field(description="Over `tls` it is never required; RADIUS/1.1 has none, and counts as `first`")
+    ]
     is_required: bool
     first: Annotated[int, Field(description="Packets in which it was the first attribute, as it should be")]
     later: Annotated[int, Field(description="Packets in which it stood elsewhere")]
@@ -44,6 +49,7 @@ class PostureView(Schema):
         return cls(
             kind=posture.kind,
             peer=posture.key,
+            transport=Transport.TLS if posture.is_tls else Transport.UDP,
             is_required=posture.is_required,
             first=posture.first,
             later=posture.later,

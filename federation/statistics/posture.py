@@ -26,12 +26,13 @@ class IfRequired(StrEnum):
     REQUIRED = "required"  # it is, already
     NOTHING = "nothing"  # all that it sent was signed
     DROPS = "drops"  # what it sends without would be dropped
+    PROTECTED = "protected"  # TLS protects what it sends: nothing is required, and nothing would change
     UNKNOWN = "unknown"  # it has sent nothing yet
 
 
 @dataclass(frozen=True, slots=True)
 class PeerPosture:
-    """What one peer sent over UDP to the workers of this node."""
+    """What one peer sent to the workers of this node."""
 
     kind: PeerKind
     key: str  # "library/name", as in the registry
@@ -39,10 +40,13 @@ class PeerPosture:
     first: int = 0  # packets in which Message-Authenticator was the first attribute, as it should be
     later: int = 0  # in which it stood elsewhere
     missing: int = 0  # in which it was not; dropped where it is required
+    is_tls: bool = False  # RADIUS/1.1, which has none, is counted as if it stood first
 
     @property
     def if_required(self) -> IfRequired:
         """What would change if it were required."""
+        if self.is_tls:
+            return IfRequired.PROTECTED
         if self.is_required:
             return IfRequired.REQUIRED
         if self.missing:
@@ -57,7 +61,8 @@ def assess_posture(reports: Iterable[WorkerReport]) -> list[PeerPosture]:
         for field, kind in (("clients", PeerKind.CLIENT), ("home_servers", PeerKind.HOME_SERVER)):
             for key, counters in _mappings(report.counters.get(field)):
                 required = counters.get("message_authenticator_required")
-                if isinstance(required, int):  # else it is no proxy's, or the peer comes by TLS
+                is_tls = counters.get("transport") == "tls"
+                if isinstance(required, int) or is_tls:  # else it is no proxy's
                     before = found.get((kind, key), PeerPosture(kind, key, is_required=True))
                     found[kind, key] = PeerPosture(
                         kind,
@@ -66,6 +71,7 @@ def assess_posture(reports: Iterable[WorkerReport]) -> list[PeerPosture]:
                         before.first + _number(counters, "first"),
                         before.later + _number(counters, "later"),
                         before.missing + _number(counters, "missing"),
+                        is_tls,
                     )
     return [found[each] for each in sorted(found)]
 

@@ -13,6 +13,7 @@ An answer, be it late or a refusal, closes it: the library is there.
 from collections import deque
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 MISSES_IN_A_ROW: Final = 5
@@ -24,6 +25,7 @@ REPEAT_SECONDS: Final = 0.1  # of all that waits for a silent realm, one request
 TRIAL_SECONDS: Final = 10.0  # one request goes through an open breaker this often
 FORGOTTEN_SECONDS: Final = 600.0  # nobody asks for the realm any more
 MAX_BREAKERS: Final = 4096  # realms of a default route are named by strangers
+_LOOKED_AT: Final = 32  # breakers at a time, for one that makes room
 
 Key = tuple[str, str]  # realm, next hop
 
@@ -121,11 +123,12 @@ class Breaker:
 class Breakers:
     """The breakers of one proxy; there are none while every realm is answered."""
 
-    __slots__ = ("by_key",)
+    __slots__ = ("_look_again_at", "by_key")
 
     def __init__(self) -> None:
         """All realms are believed to answer."""
         self.by_key: dict[Key, Breaker] = {}
+        self._look_again_at = 0.0
 
     def __len__(self) -> int:
         """Of how many something went unanswered lately."""
@@ -191,16 +194,32 @@ class Breakers:
             del self.by_key[key]
 
     def _find(self, realm: str, hop: str, now: float) -> Breaker | None:
-        """The breaker, made now if it has to be; None when the table is full of others that are in use."""
-        breaker = self.by_key.get((realm, hop))
+        """The breaker, made now if it has to be; None when the table is full of realms that are silent.
+
+        It goes to the end of the table: what went unanswered longest ago makes room first. So thousands of realms that
+        somebody invents push each other out, and not one that is missed again and again.
+        """
+        breaker = self.by_key.pop((realm, hop), None)
         if breaker is None:
-            if len(self.by_key) >= MAX_BREAKERS and not self._forget_old(now):
+            if len(self.by_key) >= MAX_BREAKERS and not self._forget_old(now) and not self._displace():
                 return None
-            breaker = self.by_key[realm, hop] = Breaker(now)
+            breaker = Breaker(now)
+        self.by_key[realm, hop] = breaker
         breaker.last_used_at = now
         return breaker
 
+    def _displace(self) -> bool:
+        """Forget the closed one that was missed longest ago; whether there is one among the first."""
+        for key, breaker in islice(self.by_key.items(), _LOOKED_AT):
+            if breaker.state is BreakerState.CLOSED:
+                del self.by_key[key]
+                return True
+        return False
+
     def _forget_old(self, now: float) -> bool:
+        if now < self._look_again_at:
+            return False
+        self._look_again_at = now + 1.0  # the whole table is looked through, and a flood must not have that for each
         old = [key for key, breaker in self.by_key.items() if now - breaker.last_used_at > FORGOTTEN_SECONDS]
         for key in old:
             del self.by_key[key]

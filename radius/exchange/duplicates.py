@@ -99,7 +99,7 @@ class Duplicates:
             return Seen.FULL
         if entry is not None:
             place = entry[4]
-        elif len(self._entries) >= self._max_entries and not self._make_room(now):
+        elif len(self._entries) >= self._max_entries and not self._make_room(source, now):
             return Seen.FULL
         else:
             place = self._schedule.add(key, now + self._window)
@@ -153,22 +153,36 @@ class Duplicates:
         place = self._schedule.add(key, min(entry[3], now + self._window))
         self._entries[key] = (entry[0], entry[1], entry[2], entry[3], place)
 
-    def _make_room(self, now: float) -> bool:
-        """Forget what is too old, or else one of the oldest answers; False when it is all pending."""
+    def _make_room(self, source: str, now: float) -> bool:
+        """Forget what is too old, or else one of the oldest answers; False when it is all pending.
+
+        One of that source's own where there is one: whoever fills the table pays for it, and the others keep theirs.
+        """
         self.on_timer(now)
         if len(self._entries) < self._max_entries:
             return True
         if self._pending_count == len(self._entries):
             return False
-        for _ in range(_LOOKED_AT):
-            key = self._schedule.take_first()
-            assert key is not None  # every entry is in the schedule
+        spared: list[Key] = []
+        oldest: Key | None = None
+        given_up: Key | None = None
+        while given_up is None and len(spared) < _LOOKED_AT and (key := self._schedule.take_first()) is not None:
             entry = self._entries[key]
-            if entry[1] is not None:
-                del self._entries[key]
-                return True
-            self._put_back(key, entry, now)
-        return False
+            if entry[1] is not None and entry[2] == source:
+                given_up = key
+            else:
+                spared.append(key)
+                if entry[1] is not None and oldest is None:
+                    oldest = key
+        if given_up is None:
+            given_up = oldest
+        for key in spared:
+            if key != given_up:
+                self._put_back(key, self._entries[key], now)
+        if given_up is None:
+            return False
+        del self._entries[given_up]
+        return True
 
     def _remove(self, key: Key, place: int) -> None:
         self._schedule.remove(key, place)

@@ -15,8 +15,8 @@ from radius.exchange.duplicates import Duplicates
 from radius.home.authorise import build_reject_attributes
 from radius.home.clients import Peer
 from radius.transport.udp import Address
-from radius.wire.codes import Code
-from radius.wire.packet import Packet
+from radius.wire.codes import AttributeType, Code, ErrorCause
+from radius.wire.packet import Packet, build_attribute
 from radius.wire.rewrite import build_reply
 
 REJECT_DELAY_SECONDS: Final = 1.0
@@ -25,6 +25,10 @@ MAX_DELAYED: Final = 5_000  # beyond it a refusal goes out at once: memory is wo
 QUIET_SECONDS: Final = 60.0
 MAX_QUIET: Final = 4_096  # pairs of peer and reason; forged addresses start the table anew
 EAP_FAILURE: Final = 4  # RFC 3748 §4.2
+_NOT_PROCESSED: Final = frozenset(
+    (RefusalReason.SESSIONS_FULL, RefusalReason.STORE_UNAVAILABLE, RefusalReason.STORE_TIMEOUT)
+)
+_RESOURCES_UNAVAILABLE: Final = build_attribute(AttributeType.ERROR_CAUSE, ErrorCause.RESOURCES_UNAVAILABLE.to_bytes(4))
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +43,8 @@ class Request:
     key: Hashable
     eap: bytes
     received_at: float
+    requires_errors: bool = False
+    """Whether it came over RADIUS/1.1: what can not be processed is answered with Protocol-Error (RFC 9765 §6.1)."""
 
 
 class Replies:
@@ -73,6 +79,9 @@ class Replies:
     def refuse(self, request: Request, reason: RefusalReason, eap: bytes = b"") -> None:
         """The client gets a no, in a while; EAP-Failure goes with it whenever it asked with EAP (RFC 3579 §2.6.3)."""
         self._refusals[reason] += 1
+        if request.requires_errors and reason in _NOT_PROCESSED:  # nobody has said no: another server may do better
+            self.answer(request, Code.PROTOCOL_ERROR, _RESOURCES_UNAVAILABLE)
+            return
         if not eap and len(request.eap) > 1:
             eap = bytes((EAP_FAILURE, request.eap[1], 0, 4))
 
@@ -85,6 +94,12 @@ class Replies:
             return
         delay = REJECT_DELAY_SECONDS + REJECT_JITTER_SECONDS * (2 * self._jitter() - 1)
         self._delayed[request.key] = (asyncio.get_running_loop().call_later(delay, send), send)
+
+    def turn_away(self, packet: Packet, peer: Peer, send: Callable[[bytes], None]) -> None:
+        """A client that has too many pending hears so, over RADIUS/1.1 (RFC 9765 §6.1); nothing is remembered of it."""
+        octets = build_reply(Code.PROTOCOL_ERROR, packet, peer.keyed, _RESOURCES_UNAVAILABLE)
+        if isinstance(octets, bytes):
+            send(octets)
 
     def flush(self) -> None:
         """Refusals that wait go out now."""

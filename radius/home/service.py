@@ -6,6 +6,10 @@ client that is known already, over a connection on which its answer goes back.
 Everything happens on one event loop but the identity checks, which block and have threads of their own. A request is
 authentic before anything else of it is looked at; a repeat never starts a second check; a refusal waits about a second,
 so that nobody tries passwords quickly and nobody learns from the time why it was one.
+
+A round of EAP-TLS costs as much as dozens of forwarded packets, so datagrams are always sorted: while more
+conversations begin than can be carried, those that have begun end (`radius.exchange.admission`). Connections hold their
+senders back.
 """
 
 import asyncio
@@ -36,7 +40,9 @@ from radius.eap.outcomes import (
     Reject,
 )
 from radius.errors import DropReason
+from radius.exchange.admission import KnownStates
 from radius.exchange.duplicates import Seen
+from radius.exchange.intake import Intake
 from radius.home.authorise import (
     build_accept_attributes,
     build_alias,
@@ -51,14 +57,16 @@ from radius.home.patrons import Patrons
 from radius.home.ports import PatronStore
 from radius.home.replies import Replies, Request
 from radius.home.streams import Streams
+from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
-from radius.transport.udp import Address, make_reader
+from radius.transport.udp import Address
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
 from radius.wire.authenticators import decide_request_authenticity
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet, parse_packet
 
 EXPIRY_SECONDS: Final = 1.0
+SLICE: Final = 8  # requests worked on in one turn, about 10 ms: so long an identity check's answer waits
 OFFERED: Final = frozenset((EapMethod.TTLS_PAP, EapMethod.TTLS_MSCHAPV2, EapMethod.PEAP_MSCHAPV2))
 _PSEUDONYM_CHARACTERS: Final = 12
 
@@ -99,6 +107,15 @@ class HomeService:
         self._radsec_sockets = radsec_sockets
         self.streams = Streams(radsec_sockets, self.receive)
         self._conversations: Conversations[EapSession] = Conversations()
+        self._known_states = KnownStates()
+        intake: Intake[socket] = Intake(
+            self._known_states,
+            find_client=self._find_client,
+            take=self._receive_datagram,
+            drop=self._drop,
+            slice_size=SLICE,
+        )
+        self._backlog = Backlog(intake, lambda work: work)  # `receive` has the net
         self._tasks: set[asyncio.Task[None]] = set()
         self._requests: Counter[str] = Counter()
         self._faults = Faults(_log)
@@ -144,7 +161,7 @@ class HomeService:
         """Read the sockets from now on."""
         self._loop = loop = asyncio.get_running_loop()
         for listener in self._sockets:
-            loop.add_reader(listener.fileno(), make_reader(listener, partial(self._receive_datagram, listener)))
+            loop.add_reader(listener.fileno(), self._backlog.make_reader(listener, listener))
         self.streams.start()
         self._expire()
 
@@ -156,8 +173,12 @@ class HomeService:
         await self.streams.stop()
         if self._expiry is not None:
             self._expiry.cancel()
+        deadline = monotonic() + drain_seconds
+        while self._backlog and monotonic() < deadline:  # noqa: ASYNC110 - turns of the loop, in which it shrinks
+            await asyncio.sleep(0)
+        self._backlog.cancel()
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=drain_seconds)
+            await asyncio.wait(set(self._tasks), timeout=max(deadline - monotonic(), 0.0))
         self._replies.flush()
         for task in self._tasks:
             task.cancel()
@@ -177,21 +198,37 @@ class HomeService:
     # Requests
 
     def receive(
-        self, octets: bytes, peer: Peer, source: Hashable, send: Callable[[bytes], None], now: float
+        self,
+        octets: bytes,
+        peer: Peer,
+        source: Hashable,
+        send: Callable[[bytes], None],
+        now: float,
+        *,
+        requires_errors: bool = False,
     ) -> DropReason | None:
         """Take one packet of a client; whatever is in it, nothing leaves this function as an exception.
 
         `source` is where it came from, to tell repeats from other requests; its answer, if there is one, goes to
-        `send`, once and perhaps later. Returns why there is none, or None.
+        `send`, once and perhaps later. Returns why there is none, or None. With `requires_errors`, what can not be
+        processed is answered with Protocol-Error (RFC 9765 §6.1).
         """
         try:
-            reason = self._take(octets, peer, source, send, now)
+            reason = self._take(octets, peer, source, send, now, requires_errors=requires_errors)
         except Exception as error:  # noqa: BLE001 - the top of the packet path; logged and counted
             self._faults.tell("packet_failed", error, now)
             reason = DropReason.INTERNAL_ERROR
         if reason is not None:
             self._replies.drop(reason, peer.key)
         return reason
+
+    def _find_client(self, host: str) -> str | None:
+        peer = self._peers.find(host)
+        return None if peer is None else peer.key
+
+    def _drop(self, reason: DropReason, who: str, _now: float) -> None:
+        is_ready = reason is not DropReason.UNKNOWN_CLIENT or self._snapshot is not None
+        self._replies.drop(reason if is_ready else DropReason.NOT_READY, who)
 
     def _receive_datagram(self, listener: socket, datagram: bytes, address: Address, now: float) -> None:
         host, port = str(address[0]), int(address[1])
@@ -200,10 +237,17 @@ class HomeService:
             send = partial(self._replies.send_datagram, listener, address)
             self.receive(datagram, peer, (listener.fileno(), host, port), send, now)
         else:
-            self._replies.drop(DropReason.UNKNOWN_CLIENT if self._snapshot else DropReason.NOT_READY, host)
+            self._drop(DropReason.UNKNOWN_CLIENT, host, now)  # a snapshot came while it waited
 
     def _take(  # noqa: PLR0911 - ordered checks, each with its one reason
-        self, octets: bytes, peer: Peer, source: Hashable, send: Callable[[bytes], None], now: float
+        self,
+        octets: bytes,
+        peer: Peer,
+        source: Hashable,
+        send: Callable[[bytes], None],
+        now: float,
+        *,
+        requires_errors: bool,
     ) -> DropReason | None:
         if self._snapshot is None:
             return DropReason.NOT_READY
@@ -224,9 +268,11 @@ class HomeService:
         if seen is Seen.PENDING:
             return DropReason.DUPLICATE_PENDING
         if seen is Seen.FULL:
+            if requires_errors and packet.code == Code.ACCESS_REQUEST:
+                self._replies.turn_away(packet, peer, send)
             return DropReason.QUEUE_FULL
         eap = concatenate(packet, AttributeType.EAP_MESSAGE)
-        request = Request(packet, peer, send, key, eap, now)
+        request = Request(packet, peer, send, key, eap, now, requires_errors)
         if packet.code == Code.STATUS_SERVER:
             self._replies.answer(request, Code.ACCESS_ACCEPT, b"")  # RFC 5997 §4.2
         else:
@@ -299,6 +345,7 @@ class HomeService:
         self._patrons.hear(conversation, outcome, _device_of(request))
         match outcome:
             case Challenge(eap=eap):
+                self._known_states.add(request.peer.key, conversation.state)
                 self._replies.answer(
                     request, Code.ACCESS_CHALLENGE, build_challenge_attributes(eap, conversation.state)
                 )

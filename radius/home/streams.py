@@ -8,12 +8,12 @@ certificate was revoked, whose anchor is gone or whose name is nobody's any more
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import socket
 from time import monotonic, time
-from typing import Final
+from typing import Final, Protocol
 
 from federation.snapshot import RADSEC_SECRET, PeerTrust
 from radius.errors import BREAKS_STREAM, DropReason
@@ -28,7 +28,23 @@ from radius.wire.authenticators import KeyedSecret
 
 CHECK_SECONDS: Final = 1.0
 
-Receive = Callable[[bytes, Peer, object, Callable[[bytes], None], float], DropReason | None]
+
+class Receive(Protocol):
+    """Takes packets; see `HomeService.receive`."""
+
+    def __call__(
+        self,
+        octets: bytes,
+        peer: Peer,
+        source: Hashable,
+        send: Callable[[bytes], None],
+        now: float,
+        *,
+        requires_errors: bool,
+    ) -> DropReason | None:
+        """Take one packet of a client that is known."""
+        ...
+
 
 _log = logging.getLogger(__name__)
 
@@ -183,7 +199,8 @@ class Streams:
             if isinstance(travelling, bytes):
                 connection.send(travelling)  # one that has ended since takes nothing
 
-        reason = self._receive(octets, client.peer, ("tls", client.number, source), send, now)
+        place = ("tls", client.number, source)
+        reason = self._receive(octets, client.peer, place, send, now, requires_errors=edge is not None)
         return reason if reason in BREAKS_STREAM else None
 
     def _lose(self, connection: TlsConnection) -> None:

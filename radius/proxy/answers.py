@@ -39,10 +39,11 @@ class Answers:
         self.wall_clock = wall_clock
         self._emit = emit
 
-    def refuse(self, exchange: Exchange, reason: RefusalReason, now: float) -> None:
+    def refuse(self, exchange: Exchange, reason: RefusalReason, now: float, *, cause: int = 0) -> None:
         """The client gets a no of ours, or a Protocol-Error where it takes that and nobody has said no.
 
-        Accounting, to which nobody may say no, is answered here.
+        `cause`: the Error-Cause that a next hop gave, to be passed on. Accounting, to which nobody may say no, is
+        answered here.
         """
         code = exchange.packet.code
         if code == _ACCOUNTING_REQUEST:
@@ -54,8 +55,12 @@ class Answers:
         if code != _ACCESS_REQUEST:  # a change of a session is nobody's sign-in
             self.answer(exchange, refuse_change(exchange.packet, client.keyed, reason), now)
             return
-        is_error = client.hears_error(reason)
-        octets = (report_error if is_error else refuse)(exchange.packet, client.keyed, reason)
+        requires_errors = exchange.listener.requires_errors
+        is_error = client.hears_error(reason, requires_errors=requires_errors)
+        if is_error:
+            octets = report_error(exchange.packet, client.keyed, reason, requires_errors=requires_errors, cause=cause)
+        else:
+            octets = refuse(exchange.packet, client.keyed, reason)
         if self.answer(exchange, octets, now):
             self.tell(exchange, Outcome.UNANSWERED if is_error else Outcome.REJECTED, reason, now)
 

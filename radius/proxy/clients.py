@@ -118,21 +118,25 @@ class ClientState:
         self.signed_later = 0
         self.unsigned = 0
 
-    def hears_nothing(self, *, is_realm_silent: bool) -> bool:
+    def hears_nothing(self, *, is_realm_silent: bool, requires_errors: bool = False) -> bool:
         """Whether it gets no answer to a request that no home server answered in time.
 
         Where nothing else was said, an access point gets a no, since its patron waits. To a proxy that does not know
         Protocol-Error one slow login must not be a final no at every hop; but where the realm is known to be silent, it
-        gets one, since silence is what makes neighbours believe that this proxy is dead.
+        gets one, since silence is what makes neighbours believe that this proxy is dead. Over RADIUS/1.1 nobody is left
+        in silence (`requires_errors`).
         """
         policy = self.client.on_timeout
         if policy is OnTimeout.AUTO:
-            return self.is_proxy and not self.takes_protocol_errors and not is_realm_silent
+            return self.is_proxy and not (self.takes_protocol_errors or requires_errors or is_realm_silent)
         return policy is OnTimeout.DROP
 
-    def hears_error(self, reason: RefusalReason) -> bool:
-        """Whether it gets a Protocol-Error for that reason, where nobody but the way to the home server is to blame."""
-        if not self.takes_protocol_errors or reason not in PROTOCOL_ERROR_CAUSES:
+    def hears_error(self, reason: RefusalReason, *, requires_errors: bool = False) -> bool:
+        """Whether it gets a Protocol-Error for that reason, where nobody but the way to the home server is to blame.
+
+        It does where it has said that it takes them, and over RADIUS/1.1 (`requires_errors`, RFC 9765 §6.1).
+        """
+        if not (self.takes_protocol_errors or requires_errors) or reason not in PROTOCOL_ERROR_CAUSES:
             return False
         return reason is not RefusalReason.HOME_SERVER_TIMEOUT or self.client.on_timeout is not OnTimeout.REJECT
 
@@ -169,7 +173,11 @@ class ClientState:
             "message_authenticator_first": self.signed_first,
             "message_authenticator_later": self.signed_later,
             "message_authenticator_missing": self.unsigned,
-            **({} if self.is_stream else {"message_authenticator_required": int(self.requires_message_authenticator)}),
+            **(
+                {"transport": "tls"}
+                if self.is_stream
+                else {"message_authenticator_required": int(self.requires_message_authenticator)}
+            ),
         }
 
 

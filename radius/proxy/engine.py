@@ -32,7 +32,7 @@ from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
 from radius.proxy.ports import Address, Flow, FlowOpener, Listener, StreamOpener
-from radius.proxy.replies import answer_status
+from radius.proxy.replies import answer_status, read_error_cause, report_error
 from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
@@ -204,6 +204,10 @@ class Engine:
             self.notices.drop(
                 DropReason.DUPLICATE_PENDING if seen is Seen.PENDING else DropReason.QUEUE_FULL, client.key, now
             )
+            if seen is Seen.FULL and listener.requires_errors and code == _ACCESS_REQUEST:  # RFC 9765 §6.1
+                full = report_error(packet, client.keyed, RefusalReason.CLIENT_OVERLOAD, requires_errors=True)
+                if full is not None:
+                    listener.send(full, source)
         return None
 
     def _name(self, source: Address, listener: Listener) -> bytes:
@@ -305,7 +309,7 @@ class Engine:
             return DropReason.LATE_RESPONSE
         if packet.code == _PROTOCOL_ERROR:
             self.notices.drop(DropReason.PROTOCOL_ERROR, upstream.key, now)
-            self.forwarding.divert(exchange, now)
+            self.forwarding.divert(exchange, read_error_cause(packet), now)
             return None
         octets = self._rewrite_answer(exchange, upstream, packet)
         if isinstance(octets, DropReason):

@@ -22,6 +22,7 @@ from radius.proxy.exchange import Exchange
 from radius.proxy.loops import NONCE_OCTETS, LoopGuard, hop_counter_of
 from radius.proxy.ports import Flow, FlowOpener, Stream, StreamOpener
 from radius.proxy.protection import Protection
+from radius.proxy.replies import DIVERTING_CAUSES
 from radius.proxy.upstreams import GRACE_SECONDS, Receive, Upstream
 from radius.proxy.watch import Watch
 from radius.wire.codes import AttributeType
@@ -370,10 +371,16 @@ class Forwarding:
         self._send_on(exchange, realm, now, other_than=upstream)
         return True
 
-    def divert(self, exchange: Exchange, now: float) -> None:
-        """The home server can not answer, and says so: another one is asked, once, or the client gets a no."""
+    def divert(self, exchange: Exchange, cause: int, now: float) -> None:
+        """The home server can not answer, and says so: another one is asked, once, or the client gets a no.
+
+        `cause` is its Error-Cause. One that is not of the way is for whoever asked (RFC 9765 §6.1).
+        """
         realm, upstream = exchange.realm, exchange.upstream
         self.finish(exchange)
+        if cause and cause not in DIVERTING_CAUSES:
+            self._answers.refuse(exchange, RefusalReason.HOP_ERROR, now, cause=cause)
+            return
         if exchange.is_diverted or realm is None or self._select(exchange, realm, now, other_than=upstream) is None:
             self._answers.refuse(exchange, RefusalReason.HOP_ERROR, now)
             return
@@ -393,7 +400,9 @@ class Forwarding:
         upstream.timeouts += 1
         self.protection.fail(exchange, upstream.key, now)
         is_realm_silent = self.protection.is_silent(exchange, upstream.key, now)
-        if exchange.passage is None and exchange.client.hears_nothing(is_realm_silent=is_realm_silent):
+        if exchange.passage is None and exchange.client.hears_nothing(
+            is_realm_silent=is_realm_silent, requires_errors=exchange.listener.requires_errors
+        ):
             self._answers.tell(exchange, Outcome.UNANSWERED, RefusalReason.HOME_SERVER_TIMEOUT, now)
             self._answers.drop(exchange, DropReason.HOP_TIMEOUT_SILENT, now)
         else:

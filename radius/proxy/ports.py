@@ -22,6 +22,11 @@ class Listener(Protocol):
         """Whether nobody can get an answer through it any more."""
         ...
 
+    @property
+    def requires_errors(self) -> bool:
+        """Whether a request that can not be processed is answered with Protocol-Error (RFC 9765 §6.1)."""
+        ...
+
     def send(self, octets: bytes, address: Address, /) -> bool:
         """Whether the octets are on their way; they may be lost, as datagrams are. Never raises."""
         ...

@@ -3,6 +3,7 @@
 from typing import Final
 
 from federation.reasons import RefusalReason
+from radius.wire.attributes import find_all
 from radius.wire.authenticators import KeyedSecret
 from radius.wire.codes import AttributeType, Code, ErrorCause
 from radius.wire.packet import Packet, build_attribute
@@ -10,6 +11,7 @@ from radius.wire.rewrite import build_reply
 
 _EAP_FAILURE: Final = 4  # RFC 3748 §4.2
 _EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
+_ERROR_CAUSE: Final = int(AttributeType.ERROR_CAUSE)
 
 # Error-Cause says to the proxies on the way what kind of no it is (RFC 5176 §3.5); the device never sees it.
 _ERROR_CAUSES: Final[dict[RefusalReason, int]] = {
@@ -50,12 +52,28 @@ PROTOCOL_ERROR_CAUSES: Final[dict[RefusalReason, int]] = {
     RefusalReason.NO_IDENTIFIER: ErrorCause.RESOURCES_UNAVAILABLE,
     RefusalReason.CLIENT_OVERLOAD: ErrorCause.RESOURCES_UNAVAILABLE,
 }
+# What a next hop says of the way behind it, or of itself: another one may do better (RFC 9765 §6.1).
+DIVERTING_CAUSES: Final = frozenset(
+    map(
+        int,
+        (ErrorCause.REQUEST_NOT_ROUTABLE, ErrorCause.PROXY_PROCESSING_ERROR, ErrorCause.RESOURCES_UNAVAILABLE),
+    )
+)
 _ORIGINAL_PACKET_CODE: Final = 4  # 241.4, RFC 7930 §3.3.1 and §4
 
 
-def report_error(packet: Packet, keyed: KeyedSecret, reason: RefusalReason) -> bytes | None:
-    """Return a Protocol-Error that says why the request is not carried (RFC 7930 §4); the client may ask elsewhere."""
-    cause = PROTOCOL_ERROR_CAUSES[reason]
+def report_error(
+    packet: Packet, keyed: KeyedSecret, reason: RefusalReason, *, requires_errors: bool = False, cause: int = 0
+) -> bytes | None:
+    """Return a Protocol-Error that says why the request is not carried (RFC 7930 §4); the client may ask elsewhere.
+
+    `cause` is what the next hop said, and goes before our own; over RADIUS/1.1 (`requires_errors`) a proxy's own is one
+    of two (RFC 9765 §6.1).
+    """
+    if not cause:
+        cause = PROTOCOL_ERROR_CAUSES[reason]
+        if requires_errors and cause != ErrorCause.REQUEST_NOT_ROUTABLE:
+            cause = ErrorCause.PROXY_PROCESSING_ERROR
     attributes = build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4)) + build_attribute(
         AttributeType.EXTENDED_1, bytes((_ORIGINAL_PACKET_CODE,)) + packet.code.to_bytes(4)
     )
@@ -93,6 +111,12 @@ def refuse_change(packet: Packet, keyed: KeyedSecret, reason: RefusalReason) -> 
     code = Code.COA_NAK if packet.code == Code.COA_REQUEST else Code.DISCONNECT_NAK
     cause = _CHANGE_CAUSES.get(reason, ErrorCause.PROXY_PROCESSING_ERROR)
     return _reply(code, packet, keyed, build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4)))
+
+
+def read_error_cause(packet: Packet) -> int:
+    """Return the Error-Cause of an answer; 0 when it has none, or more than one."""
+    values = find_all(packet, _ERROR_CAUSE)
+    return int.from_bytes(values[0]) if len(values) == 1 and len(values[0]) == 4 else 0
 
 
 def _reply(code: Code, packet: Packet, keyed: KeyedSecret, attributes: bytes = b"") -> bytes | None:

@@ -17,16 +17,17 @@ from federation.events import SignIn
 from federation.snapshot import Snapshot, Transport
 from radius.errors import DropReason
 from radius.proxy.engine import Engine
-from radius.proxy.intake import Intake
+from radius.proxy.intake import make_intake
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Address, Flow
 from radius.proxy.streams import Streams
 from radius.proxy.upstreams import Upstream, choose_address, is_address
+from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
 from radius.transport.outbox import Outbox, flush_all
-from radius.transport.udp import connect_udp, make_aged_reader, make_flow_reader, make_reader, stamp_arrivals
+from radius.transport.udp import connect_udp, make_flow_reader
 
 DRAIN_SECONDS: Final = 5.0
 RESOLVE_SECONDS: Final = 60.0  # names of home servers are looked up again this often
@@ -69,8 +70,7 @@ class ProxyService:
             loop_guard=LoopGuard(loop_key),
         )
         self.streams.attach(self.engine)
-        self._intake = Intake(self.engine)
-        self._working_off: asyncio.Handle | None = None
+        self._backlog = Backlog(make_intake(self.engine), self._guard)
         self._outboxes: list[Outbox] = []  # in which something waits for the end of the turn
         self._listeners = [_Listener(each, self._outboxes, is_accounting=False) for each in sockets.authentication]
         self._listeners += [_Listener(each, self._outboxes, is_accounting=True) for each in sockets.accounting]
@@ -83,7 +83,9 @@ class ProxyService:
         """The sockets are read from now on, in the running loop."""
         self._loop = asyncio.get_running_loop()
         for listener in self._listeners:
-            self._loop.add_reader(listener.udp, self._guard(self._make_intake(listener)))
+            receive = partial(self.engine.receive_request, listener)
+            reader = self._backlog.make_reader(listener.udp, listener, receive)
+            self._loop.add_reader(listener.udp, self._guard(reader))
         self.streams.start()
         self._resolve()
 
@@ -106,11 +108,11 @@ class ProxyService:
             loop.remove_reader(listener.udp)
         await self.streams.stop()
         deadline = monotonic() + drain_seconds
-        while (self.engine.outstanding or self._intake) and monotonic() < deadline:  # noqa: ASYNC110 - now and then, once
+        while (self.engine.outstanding or self._backlog) and monotonic() < deadline:  # noqa: ASYNC110 - now and then, once
             await asyncio.sleep(_DRAIN_STEP_SECONDS)
-        for handle in (self._timer, self._working_off):
-            if handle is not None:
-                handle.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._backlog.cancel()
         if self._resolving is not None:
             self._resolving.cancel()
             with suppress(asyncio.CancelledError):
@@ -147,29 +149,6 @@ class ProxyService:
         if self._is_recorded and len(self._events) == MAX_EVENTS:
             self._events_lost += 1
         self._events.append(event)
-
-    def _make_intake(self, listener: "_Listener") -> Callable[[], None]:
-        """The reader of a listener: what comes is worked on at once, or sorted while there is a backlog."""
-        intake = self._intake
-        reads = make_reader(listener.udp, partial(self.engine.receive_request, listener))
-        stamp_arrivals(listener.udp)
-        collects = make_aged_reader(listener.udp, partial(intake.put, listener))
-
-        def take() -> None:
-            if self._working_off is None and not reads():
-                return
-            intake.collect(collects)
-            if self._working_off is None:
-                self._work_off()
-
-        return take
-
-    def _work_off(self) -> None:
-        """A slice of the backlog now, and the next one after the loop has turned."""
-        self._working_off = None
-        if self._intake and self._loop is not None:
-            self._working_off = self._loop.call_soon(self._guard(self._work_off))
-            self._intake.work_off(monotonic())
 
     def _guard(self, work: Callable[[], None]) -> Callable[[], None]:
         """The callback with the one net under it: a bug costs one packet and is seen, and the timer is kept."""
@@ -276,12 +255,13 @@ class RandomPool:
 class _Listener:
     """A bound socket as the engine sees it."""
 
-    __slots__ = ("_outbox", "is_accounting", "is_closed", "udp")
+    __slots__ = ("_outbox", "is_accounting", "is_closed", "requires_errors", "udp")
 
     def __init__(self, udp: socket.socket, queue: list[Outbox], *, is_accounting: bool) -> None:
         self.udp = udp
         self.is_accounting = is_accounting
         self.is_closed = False
+        self.requires_errors = False
         self._outbox = Outbox(udp, queue, is_addressed=True)
 
     def send(self, octets: bytes, address: Address, /) -> bool:

@@ -269,7 +269,7 @@ class Streams:
 class _ClientStream:
     """One client's connection, as the engine sees it: where its requests come from and its answers go."""
 
-    __slots__ = ("connection", "edge", "is_accounting", "shown", "source", "state", "trust")
+    __slots__ = ("connection", "edge", "is_accounting", "requires_errors", "shown", "source", "state", "trust")
 
     def __init__(self, connection: TlsConnection, state: ClientState, trust: Trust) -> None:
         self.connection = connection
@@ -280,6 +280,7 @@ class _ClientStream:
         self.source: Address = connection.address
         is_1_1 = connection.version is RadiusVersion.V1_1
         self.edge = ServerEdge(state.keyed, os.urandom(NONCE_OCTETS)) if is_1_1 else None
+        self.requires_errors = is_1_1
 
     @property
     def is_closed(self) -> bool:

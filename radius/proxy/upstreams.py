@@ -187,15 +187,14 @@ class Upstream:
             "repeats": self.repeats,
             "timeouts": self.timeouts,
             "late": self.late,
-            **(self._posture() if self.server.transport is Transport.UDP else {}),
-        }
-
-    def _posture(self) -> dict[str, object]:
-        return {
             "message_authenticator_first": self.signed_first,
             "message_authenticator_later": self.signed_later,
             "message_authenticator_missing": self.unsigned,
-            "message_authenticator_required": int(self.requires_message_authenticator),
+            **(
+                {"transport": "tls"}
+                if self.is_stream
+                else {"message_authenticator_required": int(self.requires_message_authenticator)}
+            ),
         }
 
 

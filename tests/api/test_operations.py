@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.ports import Ports
+from federation.services import tokens
 from federation.statistics.reports import WorkerReport
 from tests.api.federation import LibraryFederation
 
@@ -62,6 +63,30 @@ class TestReadiness:
         assert answer.status_code == 200
         assert "refused" in answer.json()["checks"][-1]["detail"]
         assert "owner" not in answer.text
+
+    def test_reports_that_can_not_be_read_are_no_failure_of_the_question(self, federation: LibraryFederation) -> None:
+        """No descriptor is left for the folder, or the clock is mad: not ready, and no 500."""
+
+        def read_reports() -> list[WorkerReport]:
+            raise OSError(24, "Too many open files")
+
+        federation.use(Ports(read_reports=read_reports, runs_workers=True))
+        answer = federation.client(None, address="127.0.0.1").get("/readyz")
+        assert answer.status_code == 503
+        assert [check["name"] for check in answer.json()["checks"] if not check["passes"]] == ["proxy"]
+
+    @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), OSError(22, "Invalid argument")])
+    def test_nothing_at_all_makes_it_a_500(
+        self, federation: LibraryFederation, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        """Whatever breaks before the question is looked at, the token's check included: 503, and the log has it."""
+
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(tokens, "authenticate", fail)
+        assert federation.client("operator").get("/readyz").status_code == 503
+        assert federation.client("operator").get("/v1/libraries").status_code == 500
 
     def test_lives_without_anything(self, federation: LibraryFederation) -> None:
         """Liveness asks nobody else."""

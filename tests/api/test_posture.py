@@ -32,6 +32,7 @@ class TestPosture:
         assert items[0] == {
             "kind": "client",
             "peer": "east/desk",
+            "transport": "udp",
             "is_required": False,
             "first": 5,
             "later": 1,

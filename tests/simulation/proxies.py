@@ -79,6 +79,7 @@ class Listener:
     proxy: "Proxy"
     is_accounting: bool
     is_closed: bool = False
+    requires_errors: bool = False
 
     def send(self, octets: bytes, address: Address, /) -> bool:
         """The octets are on their way."""

@@ -37,6 +37,14 @@ class TestIfRequired:
         """The operator sees how many of how many."""
         assert judge(first=300, missing=1) is IfRequired.DROPS
 
+    def test_tls_protects_what_is_not_signed(self) -> None:
+        """Nobody on the way can change it, so it is not required there, and requiring it would change nothing."""
+        counted = {**counts(first=1, later=2, missing=3), "transport": "tls"}
+        del counted["message_authenticator_required"]
+        (posture,) = assess_posture([report(home_servers={"b/1": counted})])
+        assert (posture.first, posture.later, posture.missing, posture.is_tls) == (1, 2, 3, True)
+        assert posture.if_required is IfRequired.PROTECTED
+
     def test_silent_peer_says_nothing(self) -> None:
         """Nobody knows what it will send."""
         assert judge() is IfRequired.UNKNOWN
@@ -63,7 +71,7 @@ class TestAssess:
         ]
 
     def test_what_is_no_posture_is_left_out(self) -> None:
-        """A peer by TLS has none of these counts, and another role has other counters."""
+        """Another role has other counters."""
         assert (
             assess_posture([report(home_servers={"b/1": {"state": "up"}}, clients=7), report(clients={"a": 1})]) == []
         )

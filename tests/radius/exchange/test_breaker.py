@@ -111,8 +111,28 @@ class TestBreakers:
             breakers.miss(f"r{number}.example", HOP, 0.0)
         assert len(breakers) == module.MAX_BREAKERS
         assert not breakers.fail("more.example", HOP, 1.0)
-        breakers.miss("more.example", HOP, 1.0 + module.FORGOTTEN_SECONDS)
+        breakers.miss("old.example", HOP, 2.0 + module.FORGOTTEN_SECONDS)
         assert len(breakers) == 1
+
+    def test_realms_that_somebody_invents_push_out_each_other(self) -> None:
+        """A library that is missed again and again keeps its breaker, and its misses, through a flood of names."""
+        breakers = Breakers()
+        for second in range(module.MISSES_IN_A_ROW + 6):
+            breakers.miss(REALM, HOP, second * 2.0)
+            for number in range(module.MAX_BREAKERS // 4):
+                breakers.miss(f"r{second}-{number}.example", HOP, second * 2.0)
+        assert len(breakers) == module.MAX_BREAKERS
+        assert list(breakers.open) == [(REALM, HOP)]
+
+    def test_open_ones_do_not_make_room(self) -> None:
+        """A flood of names opens no breaker that holds: while all the first are open, none is made anew."""
+        breakers = Breakers()
+        for number in range(module.MAX_BREAKERS):
+            for second in (0.0, 3.0, 6.0, 9.0, 12.0):
+                breakers.miss(f"r{number}.example", HOP, second)
+        assert not breakers.miss("more.example", HOP, 13.0)
+        assert ("more.example", HOP) not in breakers.by_key
+        assert not breakers.fail("more.example", HOP, 13.5)
 
 
 class TestBreaker:

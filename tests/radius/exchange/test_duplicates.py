@@ -112,6 +112,27 @@ class TestBounds:
         assert table.receive(1, FIRST, "b", 1.0) == b"answer"
         assert len(table) == 3
 
+    def test_flooder_gives_up_its_own_answers(self) -> None:
+        """Who fills the table makes room for itself: another's older answer is still there for a repeat."""
+        table = Duplicates(max_entries=40)
+        table.receive("honest", FIRST, "honest", 0.0)
+        table.answer("honest", FIRST, b"answer", 0.0)
+        for number in range(500):
+            assert table.receive(number, FIRST, "flooder", 1.0) is Seen.NEW
+            table.answer(number, FIRST, b"answer", 1.0)
+        assert len(table) == 40
+        assert table.receive("honest", FIRST, "honest", 2.0) == b"answer"
+
+    def test_newcomer_finds_room_in_a_flooded_table(self) -> None:
+        """It has no answer of its own to give up: the oldest goes."""
+        table = Duplicates(max_entries=40)
+        for number in range(40):
+            table.receive(number, FIRST, "flooder", 1.0 + number / 100)
+            table.answer(number, FIRST, b"answer", 2.0)
+        assert table.receive("honest", FIRST, "honest", 2.0) is Seen.NEW
+        assert len(table) == 40
+        assert table.receive(0, FIRST, "flooder", 2.0) is Seen.NEW  # it had been given up
+
     def test_table_full_of_pending_requests_takes_no_more(self) -> None:
         """When nothing can be given up the new request is refused."""
         table = Duplicates(max_entries=2)

@@ -1,6 +1,6 @@
 import socket
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -121,3 +121,25 @@ class TestTell:
         for number in range(MAX_QUIET + 10):
             replies.tell("packet_dropped", DropReason.UNKNOWN_CLIENT, str(number))
         assert len(getattr(replies, "_quiet_until")) <= MAX_QUIET  # noqa: B009 - private
+
+
+class TestRadius11:
+    @pytest.mark.parametrize(
+        "reason", [RefusalReason.SESSIONS_FULL, RefusalReason.STORE_UNAVAILABLE, RefusalReason.STORE_TIMEOUT]
+    )
+    async def test_what_can_not_be_processed_is_no_refusal(self, wire: Wire, reason: RefusalReason) -> None:
+        """At once a Protocol-Error with Error-Cause 506, since no other value says why (RFC 9765 §6.1)."""
+        wire.replies.refuse(replace(wire.request(), requires_errors=True), reason)
+        packet = wire.heard()
+        assert packet is not None
+        assert packet.code == Code.PROTOCOL_ERROR
+        assert packet.value_of(AttributeType.ERROR_CAUSE) == (506).to_bytes(4)
+
+    async def test_a_no_stays_an_access_reject_that_waits(self, wire: Wire) -> None:
+        """A wrong password was processed."""
+        wire.replies.refuse(replace(wire.request(), requires_errors=True), RefusalReason.WRONG_CREDENTIALS)
+        assert wire.heard() is None
+        wire.replies.flush()
+        packet = wire.heard()
+        assert packet is not None
+        assert packet.code == Code.ACCESS_REJECT

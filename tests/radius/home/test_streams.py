@@ -19,7 +19,11 @@ from federation.snapshot import (
     HostedRealm,
     PeerTrust,
 )
+from radius.exchange.edges import ClientEdge
+from radius.home.conversations import Conversations
 from radius.home.service import HomeService
+from radius.transport.tls.contexts import Trust
+from radius.transport.tls.versions import RadiusVersion
 from radius.wire.attributes import find
 from radius.wire.authenticators import sign_request
 from radius.wire.codes import AttributeType, Code
@@ -141,6 +145,36 @@ class TestClients:
         await library.service.stop(1)
         await until(lambda: bool(device.downs))
         assert [packet.code for packet in device.packets] == [Code.ACCESS_REJECT]
+
+    async def test_over_radius_1_1_a_full_server_says_so(
+        self, library: Library, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Protocol-Error instead of a no, so that the proxy may ask another server (RFC 9765 §6.1)."""
+
+        def make_no_room(*_: object) -> bool:
+            return False  # all that there are go on
+
+        monkeypatch.setattr(Conversations, "_make_room", make_no_room)
+        await self.check_error(library)
+        assert library.service.counters()["refusals"] == {"sessions_full": 1}
+
+    async def test_over_radius_1_1_a_client_with_too_many_pending_hears_so(self, library: Library) -> None:
+        """Over RADIUS/1.0 it gets silence (RFC 9765 §6.1)."""
+        library.service._replies.duplicates._max_pending = 0  # pyright: ignore[reportPrivateUsage] - a bound for the test
+        await self.check_error(library)
+        assert library.service.counters()["drops"] == {"queue_full": 1}
+
+    async def check_error(self, library: Library) -> None:
+        """A request over RADIUS/1.1 is answered with Protocol-Error, Error-Cause 506."""
+        trust = Trust(library.authority.credentials(library.proxy), frozenset({RadiusVersion.V1_1}))
+        device = TlsDevice(trust, library.port, name=HOME_NAME)
+        library.stack.callback(device.link.close)
+        await device.connect()
+        octets = ClientEdge(RADSEC, 7).send(0, request(NAME + EAP))
+        assert isinstance(octets, bytes)
+        answer = await device.ask(octets)
+        assert answer.code == Code.PROTOCOL_ERROR
+        assert answer.value_of(AttributeType.ERROR_CAUSE) == (506).to_bytes(4)
 
     async def test_packet_that_nobody_can_follow_ends_the_connection(self, library: Library) -> None:
         """A wrong Message-Authenticator too: over TLS it is no accident of the network (RFC 6613 §2.6.4)."""

@@ -65,6 +65,7 @@ class TlsHome:
     requests: list[Packet] = field(default_factory=list[Packet])
     connections: list[TlsConnection] = field(default_factory=list[TlsConnection])
     answer: Callable[[Packet], bytes | None] = lambda request: respond(request, keyed=RADSEC)
+    host: str = LOOPBACK
     _server: asyncio.Server | None = None
     _came_by: dict[bytes, TlsConnection] = field(default_factory=dict[bytes, TlsConnection])
 
@@ -75,7 +76,7 @@ class TlsHome:
         def make() -> TlsConnection:
             return TlsConnection(self.trust.accept(lambda _: True), events, Deadlines())
 
-        self._server = await loop.create_server(make, LOOPBACK, self.port)
+        self._server = await loop.create_server(make, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:

@@ -13,9 +13,9 @@ import pytest
 from federation.snapshot import Snapshot
 from radius.errors import DropReason
 from radius.exchange.admission import MAX_WAIT_SECONDS
-from radius.proxy import service as service_module
-from radius.proxy.intake import PORTIONS_PER_TURN, SLICE, Intake
+from radius.proxy.intake import SLICE, make_intake
 from radius.proxy.service import ProxyService, ProxySockets
+from radius.transport import backlog
 from radius.transport.udp import DATAGRAMS_PER_WAKE_UP, bind_udp, connect_udp
 from radius.wire.authenticators import sign_request
 from radius.wire.codes import AttributeType, Code
@@ -45,7 +45,7 @@ class TestIntake:
         world.send(access_request())
         flow, forwarded = world.forward_one()
         world.answer(flow, respond(forwarded, Code.ACCESS_CHALLENGE, STATE + eap()))
-        intake = Intake(world.engine)
+        intake = make_intake(world.engine)
         for number in range(3):
             octets = access_request(identifier=number, authenticator=b"n" * 16)
             intake.put(world.listener, octets, AP_ADDRESS, world.now)
@@ -58,7 +58,7 @@ class TestIntake:
     def test_unknown_client_takes_no_place(self) -> None:
         """It would get no answer anyway (RFC 2865 §3)."""
         world = World(make_snapshot())
-        intake = Intake(world.engine)
+        intake = make_intake(world.engine)
         intake.put(world.listener, access_request(), ("192.168.0.1", 1), world.now)
         assert len(intake) == 0
         assert world.notices.drops == {DropReason.UNKNOWN_CLIENT: 1}
@@ -66,7 +66,7 @@ class TestIntake:
     def test_what_waited_too_long_is_dropped_with_its_reason(self) -> None:
         """The client repeats it; it would be answered too late."""
         world = World(make_snapshot())
-        intake = Intake(world.engine)
+        intake = make_intake(world.engine)
         intake.put(world.listener, access_request(), AP_ADDRESS, world.now)
         intake.work_off(world.now + MAX_WAIT_SECONDS + 0.1)
         assert world.notices.drops == {DropReason.WAITED_TOO_LONG: 1}
@@ -75,7 +75,7 @@ class TestIntake:
     def test_status_server_beyond_a_few_is_dropped_with_its_reason(self) -> None:
         """The others of the same client are answered."""
         world = World(make_snapshot())
-        intake = Intake(world.engine)
+        intake = make_intake(world.engine)
         for number in range(6):
             octets = sign_request(Code.STATUS_SERVER, number, number.to_bytes(16), b"", AP)
             intake.put(world.listener, octets, AP_ADDRESS, world.now)
@@ -86,22 +86,11 @@ class TestIntake:
     def test_work_is_done_in_slices(self) -> None:
         """Between two of them the answers of home servers are read."""
         world = World(make_snapshot())
-        intake = Intake(world.engine)
+        intake = make_intake(world.engine)
         for number in range(SLICE + 5):
             intake.put(world.listener, access_request(identifier=number), AP_ADDRESS, world.now)
         intake.work_off(world.now)
         assert len(intake) == 5
-
-    def test_collecting_ends_however_much_comes(self) -> None:
-        """A flood that never lets up leaves time for work."""
-        portions: list[bool] = []
-
-        def reads() -> bool:
-            portions.append(True)
-            return True
-
-        Intake(World().engine).collect(reads)
-        assert len(portions) == PORTIONS_PER_TURN
 
 
 class Flooded:
@@ -169,7 +158,7 @@ async def until(condition: Callable[[], bool]) -> None:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time stands still for what waits: a loaded machine makes nothing too old."""
     began = monotonic()
-    monkeypatch.setattr(service_module, "monotonic", lambda: began)
+    monkeypatch.setattr(backlog, "monotonic", lambda: began)
 
 
 class TestOverload:
@@ -209,7 +198,7 @@ class TestOverload:
     ) -> None:
         """The portion that was read at once is answered; of the rest nobody waits any more, and it is counted."""
         late = MAX_WAIT_SECONDS + 0.5
-        monkeypatch.setattr(service_module, "monotonic", lambda: monotonic() + late)
+        monkeypatch.setattr(backlog, "monotonic", lambda: monotonic() + late)
         async with AsyncExitStack() as stack:
             flooded = Flooded(stack)
             flooded.flood(200)

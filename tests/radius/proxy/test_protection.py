@@ -1,6 +1,7 @@
 """One library, client or device does not hurt another."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -140,6 +141,61 @@ class TestSilentRealm:
             world.engine.on_timer(world.now)
             portions.append(world.engine.upstreams["silent/1"].timeouts + len(world.take_requests()))
         assert max(portions) <= DUE_AT_ONCE
+
+
+class TestWhoVariesWhatItSends:
+    """Nobody gets round a bound by writing the same thing in another way, and nobody leaves anything behind."""
+
+    NAMES = (b"anna@silent.example", b"anna@SILENT.example", b"bert@Silent.Example", b"anna@branch.silent.example")
+
+    def ask(self, world: World, number: int) -> None:
+        """One of the ways to name the silent library, from a device that nobody has seen."""
+        body = eap() + build_attribute(AttributeType.CALLING_STATION_ID, number.to_bytes(6).hex().encode())
+        name = self.NAMES[number % len(self.NAMES)]
+        datagram = access_request(body, name=name, authenticator=number.to_bytes(16))
+        world.send(datagram, ("192.0.2.1", 2000 + number))
+
+    def world(self) -> World:
+        """The silent library answers for its sub-realms, too."""
+        made = two_libraries()
+        assert made.engine.routes is not None
+        snapshot = made.engine.routes.snapshot
+        silent = replace(snapshot.realms["silent.example"], includes_subrealms=True)
+        made.engine.swap(replace(snapshot, realms={**snapshot.realms, "silent.example": silent}))
+        return made
+
+    def test_capitals_and_sub_realms_meet_the_same_breaker(self) -> None:
+        """The library is silent, however its realm is written and whichever of its realms it is."""
+        world = self.world()
+        for number in range(30):
+            self.ask(world, number)
+            world.run(1.0)
+        assert list(world.engine.protection.breakers.open) == [("silent.example", "silent/1")]
+        before = world.engine.notices.refusals[RefusalReason.REALM_UNAVAILABLE]
+        for number in range(100, 108):
+            self.ask(world, number)
+        assert world.engine.notices.refusals[RefusalReason.REALM_UNAVAILABLE] >= before + 7
+
+    def test_capitals_and_sub_realms_share_one_bound(self) -> None:
+        """Of the identifiers towards the hop they have no more than one realm has."""
+        world = self.world()
+        for number in range(20):
+            self.ask(world, number)
+        world.run(5.0)
+        for number in range(20, 400):
+            self.ask(world, number)
+        assert world.engine.upstreams["silent/1"].identifiers.outstanding == MAX_OUTSTANDING_PER_SILENT_REALM
+
+    def test_nothing_is_left_when_it_is_over(self) -> None:
+        """A minute after a thousand requests that nobody answered, what counted them is empty."""
+        world = self.world()
+        for number in range(1000):
+            self.ask(world, number)
+        world.run(60.0)
+        engine = world.engine
+        assert (engine.outstanding, len(engine.duplicates), len(engine.protection.rejections)) == (0, 0, 0)
+        bulkheads = (engine.protection.realms, engine.protection.clients)
+        assert [each.count_of(name) for each in bulkheads for name in ("silent.example", "visited/ap")] == [0] * 4
 
 
 class TestRejections:

@@ -8,7 +8,7 @@ from federation.events import Outcome
 from federation.reasons import RefusalReason
 from federation.snapshot import Client, OnTimeout
 from radius.proxy.clients import ClientState
-from radius.proxy.replies import PROTOCOL_ERROR_CAUSES
+from radius.proxy.replies import PROTOCOL_ERROR_CAUSES, report_error
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import build_attribute
 from tests.radius.proxy.world import (
@@ -20,9 +20,11 @@ from tests.radius.proxy.world import (
     access_request,
     eap,
     error_causes,
+    home_server,
     is_signed,
     make_snapshot,
     parse,
+    respond,
 )
 
 AUTHENTICATOR = bytes(range(16))
@@ -124,3 +126,93 @@ class TestOnTimeout:
         assert set(got) == {Code.ACCESS_REJECT}
         assert ClientState(OTHER_PROXY).hears_nothing(is_realm_silent=False)
         assert not ClientState(OTHER_PROXY).hears_nothing(is_realm_silent=True)
+
+
+class TestRadius11:
+    """Over RADIUS/1.1 nobody has to say that it takes Protocol-Error: all do (RFC 9765 §6.1)."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        made = world_of(OTHER_PROXY)
+        made.listener.requires_errors = True
+        return made
+
+    def test_what_can_not_be_forwarded_is_answered_with_it(self, world: World) -> None:
+        """Without a setting, and with 502 where there is no route (RFC 9765 §6.1)."""
+        ask(world, b"anna@nobody.org")
+        (octets,) = world.take_answers()
+        assert (octets[0], error_causes(parse(octets))) == (Code.PROTOCOL_ERROR, [502])
+
+    def test_silent_home_server_is_told_of(self, world: World) -> None:
+        """Where a proxy over RADIUS/1.0 would be left in silence; with 505, as of two a proxy may say (§6.1)."""
+        ask(world)
+        world.run(25.0)
+        (octets,) = world.take_answers()
+        assert (octets[0], error_causes(parse(octets))) == (Code.PROTOCOL_ERROR, [505])
+
+    def test_proxy_never_says_that_resources_are_missing(self) -> None:
+        """506 is a home server's: who hears 502 or 505 knows that the fault is on the way (§6.1)."""
+        packet = parse(access_request())
+        for reason in PROTOCOL_ERROR_CAUSES:
+            octets = report_error(packet, PROXY, reason, requires_errors=True)
+            assert octets is not None
+            assert set(error_causes(parse(octets))) <= {502, 505}
+
+    def test_a_no_is_still_an_access_reject(self, world: World) -> None:
+        """The name may not travel: that was processed."""
+        ask(world, b"anna@@home.example")
+        assert [octets[0] for octets in world.take_answers()] == [Code.ACCESS_REJECT]
+
+    def test_operator_s_word_goes_before(self) -> None:
+        """A client for which `on_timeout` was set gets that."""
+        world = world_of(replace(OTHER_PROXY, on_timeout=OnTimeout.REJECT))
+        world.listener.requires_errors = True
+        ask(world)
+        world.run(25.0)
+        assert [octets[0] for octets in world.take_answers()] == [Code.ACCESS_REJECT]
+
+    def test_client_with_too_many_pending_is_told(self, world: World) -> None:
+        """Over UDP it gets silence."""
+        world.engine.duplicates._max_pending = 1  # pyright: ignore[reportPrivateUsage] - a small bound for the test
+        ask(world)
+        ask(world, number=8)
+        (octets,) = world.take_answers()
+        assert (octets[:2], error_causes(parse(octets))) == (bytes((Code.PROTOCOL_ERROR, 8)), [505])
+
+
+class TestNextHopSaysProtocolError:
+    @pytest.mark.parametrize("cause", [401, 404, 405])
+    def test_what_is_not_of_the_way_is_for_who_asked(self, cause: int) -> None:
+        """Another home server would say the same; the client hears the cause (RFC 9765 §6.1)."""
+        servers = (home_server("home/1"), home_server("home/2", "203.0.113.2"))
+        world = World(make_snapshot(*servers, clients=(TestProtocolError.TAKER,)))
+        ask(world)
+        flow, request = world.forward_one()
+        value = build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4))
+        world.answer(flow, respond(request, Code.PROTOCOL_ERROR, value))
+        assert world.take_forwarded() == []
+        (octets,) = world.take_answers()
+        assert (octets[0], error_causes(parse(octets))) == (Code.PROTOCOL_ERROR, [cause])
+        assert is_signed(octets, PROXY, AUTHENTICATOR)
+
+    @pytest.mark.parametrize("cause", [502, 505, 506])
+    def test_what_is_of_the_way_leads_to_another_home_server(self, cause: int) -> None:
+        """It may know a way, or have room (RFC 9765 §6.1)."""
+        world = World(make_snapshot(home_server("home/1"), home_server("home/2", "203.0.113.2")))
+        world.send(access_request())
+        flow, request = world.forward_one()
+        value = build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4))
+        world.answer(flow, respond(request, Code.PROTOCOL_ERROR, value))
+        other, _ = world.forward_one()
+        assert other.host != flow.host
+
+    @pytest.mark.parametrize("values", [[b"\0\0\1"], [bytes(4), bytes(4)], [b"\0\0\1\x91"] * 2], ids=str)
+    def test_cause_that_is_none_is_not_passed_on(self, values: list[bytes]) -> None:
+        """Octets that are no Error-Cause, or several: as if there were none."""
+        world = world_of(TestProtocolError.TAKER)
+        ask(world)
+        flow, request = world.forward_one()
+        body = b"".join(build_attribute(AttributeType.ERROR_CAUSE, value) for value in values)
+        world.answer(flow, respond(request, Code.PROTOCOL_ERROR, body))
+        (octets,) = world.take_answers()
+        assert (octets[0], error_causes(parse(octets))) == (Code.PROTOCOL_ERROR, [505])

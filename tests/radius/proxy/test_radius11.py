@@ -7,6 +7,7 @@ from time import monotonic
 
 import pytest
 
+from radius.errors import DropReason
 from radius.exchange.liveness import HopEvent, HopState
 from radius.proxy.service import ProxyService
 from radius.wire.attributes import find_vendor
@@ -32,7 +33,7 @@ from tests.radius.proxy.streams import (
     trust_of,
     until,
 )
-from tests.radius.proxy.world import KEY, MICROSOFT, access_request, respond
+from tests.radius.proxy.world import KEY, MICROSOFT, access_request, error_causes, respond
 from tests.radius.transport.tls.members import Authority, nai_realm, names_of
 
 AUTHENTICATOR = bytes(range(16))
@@ -152,3 +153,12 @@ class TestChain:
             stream.restart()
         await until(lambda: len(chain.device.packets) == 256)
         assert {packet.code for packet in chain.device.packets} == {Code.ACCESS_ACCEPT}
+
+    async def test_what_can_not_be_forwarded_is_a_protocol_error(self, chain: Chain) -> None:
+        """Between the two of us it needs no setting; the device, which knows none of it, gets a no (RFC 9765 §6.1)."""
+        chain.home.stop()
+        answer = await chain.device.ask(access_request(keyed=RADSEC))
+        assert answer.code == Code.ACCESS_REJECT
+        assert error_causes(answer) == [502]
+        assert chain.behind.notices.answers["protocol_error"] == 1
+        assert chain.front.notices.drops[DropReason.PROTOCOL_ERROR] == 1

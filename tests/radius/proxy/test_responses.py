@@ -11,7 +11,7 @@ from radius.wire.attributes import find_vendor
 from radius.wire.authenticators import sign_response
 from radius.wire.codes import AttributeType, Code
 from radius.wire.hiding import reveal_salted
-from radius.wire.packet import Packet, build_attribute
+from radius.wire.packet import Packet, attributes, build_attribute
 from tests.radius.proxy.world import (
     ACCESS_POINT,
     AP,
@@ -41,8 +41,8 @@ def world() -> World:
     return World(make_snapshot())
 
 
-def ask(world: World, attributes: bytes | None = None) -> tuple[FakeFlow, Packet]:
-    world.send(access_request(attributes))
+def ask(world: World, body: bytes | None = None) -> tuple[FakeFlow, Packet]:
+    world.send(access_request(body))
     return world.forward_one()
 
 
@@ -73,6 +73,21 @@ class TestRelay:
         )
         assert answer_of(world).value_of(AttributeType.STATE) == b"state"
         assert world.events == []
+
+    def test_what_a_client_needs_of_an_answer_arrives_untouched(self, world: World) -> None:
+        """State, Class and the User-Name for accounting are the home server's, octet for octet, from a member too."""
+        kept = [
+            (AttributeType.USER_NAME, b"alias@HOME.example"),
+            (AttributeType.STATE, bytes(range(64))),
+            (AttributeType.CLASS, b"\0one"),
+            (AttributeType.CLASS, b"two\xff"),
+        ]
+        flow, request = ask(world)
+        body = b"".join(build_attribute(kind, value) for kind, value in kept)
+        world.answer(flow, respond(request, attributes=body))
+        (octets,) = world.take_answers()
+        kinds = {int(kind) for kind, _ in kept}
+        assert [(kind, value) for _, kind, value in attributes(parse(octets)) if kind in kinds] == kept
 
     def test_reject_is_relayed_at_once(self, world: World) -> None:
         """A proxy does not delay a no; the home server has done so."""

@@ -151,6 +151,15 @@ class TestLogin:
         assert verify_request_authenticator(federation.home.requests[0], RADSEC)
         assert federation.service.notices.accounting == {"forwarded": 1}
 
+    async def test_where_message_authenticators_stand_is_told_of_both_ends(self, federation: Federation) -> None:
+        """It is counted as over UDP, where it has to be there; here TLS protects what has none (RFC 6614 §2.3)."""
+        device = await federation.device()
+        await device.ask(access_request(keyed=RADSEC))
+        engine = federation.service.engine
+        for counted in (engine.clients.states["visited/tls"].counters(), engine.upstreams["home/tls"].counters()):
+            assert (counted["transport"], counted["message_authenticator_first"]) == ("tls", 1)
+            assert "message_authenticator_required" not in counted
+
     async def test_repeat_is_not_forwarded_again(self, federation: Federation) -> None:
         """A duplicate on the same connection gets the same octets, and the home server is asked once."""
         device = await federation.device()

@@ -89,6 +89,7 @@ class FakeListener:
 
     is_accounting: bool = False
     is_closed: bool = False
+    requires_errors: bool = False
     sent: list[tuple[bytes, Address]] = field(default_factory=list[tuple[bytes, Address]])
 
     def send(self, octets: bytes, address: Address, /) -> bool:

@@ -31,16 +31,17 @@ def names_of(*names: str) -> list[x509.GeneralName]:
 
 
 class Authority:
-    """One root, which signs members itself."""
+    """One root, which signs members itself; or one below it."""
 
-    def __init__(self, name: str = "root") -> None:
+    def __init__(self, name: str = "root", *, issuer: "Authority | None" = None) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.now(UTC)
+        signer = issuer or self
         self.certificate = (
-            self._builder(self.name, self.key.public_key(), now + timedelta(days=2))
+            signer._builder(self.name, self.key.public_key(), now + timedelta(days=2))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(self.key, hashes.SHA256())
+            .sign(signer.key, hashes.SHA256())
         )
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
 

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
-from radius.transport.tls.contexts import Trust, read_chain
+from radius.transport.tls.contexts import Credentials, Trust, read_chain
 from radius.transport.tls.identity import PeerIdentity, read_identity
 from tests.radius.transport.tls.members import Authority, names_of, shake_hands
 
@@ -67,6 +68,19 @@ def test_revoked_is_refused(authority: Authority, server: Member, client: Member
     assert ours.is_revoked(identity)
     assert listed.is_revoked(identity)
     assert connects(Trust(authority.credentials(server, revocation_lists_pem=authority.revoke(serial + 1))), there)
+
+
+def test_revoked_intermediate_takes_those_below_it_along(authority: Authority, server: Member) -> None:
+    """Every certificate of the chain is looked for in the lists, not the peer's alone (CVE-2015-4680)."""
+    below = Authority("intermediate", issuer=authority)
+    certificate, key = below.issue(names_of("ap.lib.example"))
+    chain = certificate.public_bytes(Encoding.PEM) + below.pem
+    there = Trust(Credentials(chain, key, authority.pem))
+    revoked = below.certificate.serial_number
+    assert connects(Trust(authority.credentials(server)), there)
+    listed = Trust(authority.credentials(server, revocation_lists_pem=authority.revoke(revoked)))
+    assert not connects(listed, there)
+    assert listed.is_revoked(read_identity([certificate, below.certificate, authority.certificate]))
 
 
 def test_strangers_are_refused(authority: Authority, server: Member) -> None:
