@@ -47,7 +47,7 @@ test: $(VENV)/.test peers check ## everything that has to hold (under 10 minutes
 
 # Built from a copy, so that no extension module lands beside the source that the tests interpret.
 PACKAGES := biebroam.py biebroam_roles.py hatch_build.py radius federation api config
-$(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebroam.py biebroam_roles.py hatch_build.py -name '*.py' -o -name '*.c' 2>/dev/null) | $(VENV)/.run
+$(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebroam.py biebroam_roles.py hatch_build.py -name '*.py' -o -name '*.[ch]' 2>/dev/null) | $(VENV)/.run
 	@command -v cc >/dev/null || { echo "A C compiler is missing. Run: sudo apt-get install gcc python3-dev" >&2; exit 1; }
 	rm -rf build/source && mkdir -p build/source && cp -r $(PACKAGES) pyproject.toml README.md LICENSE build/source
 	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)

@@ -1,6 +1,7 @@
 """What a client gets, and what is told of it: answers that repeats get again, refusals, silence."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, cast
 
 from federation.events import Outcome, SignIn
@@ -14,7 +15,10 @@ from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet
 
 # The constructor of a named tuple is interpreted, and costs twice this.
-_build = cast("Callable[[type[SignIn], tuple[object, ...]], SignIn]", getattr(tuple, "__new__"))  # noqa: B009 - its type is unknown
+_build: Final = cast(
+    "Callable[[tuple[object, ...]], SignIn]",
+    partial(getattr(tuple, "__new__"), SignIn),  # noqa: B009 - its type is unknown
+)
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCOUNTING_REQUEST: Final = int(Code.ACCOUNTING_REQUEST)
 _USER_NAME: Final = int(AttributeType.USER_NAME)
@@ -106,7 +110,7 @@ class Answers:
             exchange.revision,
             packet.value_of(_CALLING_STATION_ID),
         )
-        self._emit(_build(SignIn, fields))
+        self._emit(_build(fields))
 
 
 def _realm_of(packet: Packet) -> str:

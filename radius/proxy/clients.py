@@ -143,15 +143,15 @@ class ClientState:
     def appended_to(self, packet: Packet) -> bytes:
         """What is added to an Access-Request: where it comes from, and a question for the CUI."""
         appended = self.origin_of(packet) if self.is_proxy else self._origin
-        return appended + self._cui_request if self._cui_request and _CUI not in packet.types else appended
+        return appended + self._cui_request if self._cui_request and not packet.counts[_CUI] else appended
 
     def origin_of(self, packet: Packet) -> bytes:
         """Operator-Name, and Operator-NAS-Identifier where sessions may be changed; what a proxy says is kept."""
         if not self.is_proxy:
             return self._origin
-        types = packet.types
-        said = operator_nas_identifiers_of(packet) if _EXTENDED_1 in types else b""
-        return (b"" if _OPERATOR_NAME in types else self._operator_name) + (said or self._operator_nas_identifier)
+        counts = packet.counts
+        said = operator_nas_identifiers_of(packet) if counts[_EXTENDED_1] else b""
+        return (b"" if counts[_OPERATOR_NAME] else self._operator_name) + (said or self._operator_nas_identifier)
 
     def observe(self, packet: Packet) -> None:
         """Count where the Message-Authenticator of an authentic Access-Request stands."""

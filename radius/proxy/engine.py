@@ -53,6 +53,11 @@ _DYNAMIC_CODES: Final = frozenset((int(Code.DISCONNECT_REQUEST), int(Code.COA_RE
 _AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, _STATUS_SERVER)) | _DYNAMIC_CODES
 _ACCOUNTING_CODES: Final = frozenset((_ACCOUNTING_REQUEST, _STATUS_SERVER)) | _DYNAMIC_CODES
 _STREAM_CODES: Final = _AUTHENTICATION_CODES | _ACCOUNTING_CODES  # RADIUS/TLS has one port (RFC 6614 §2.5)
+# Members of enums that are looked at for every packet: each look-up in its class costs 900 instructions.
+_NEW: Final = Seen.NEW
+_UP: Final = HopState.UP
+_ACCEPTED: Final = Outcome.ACCEPTED
+_USER_NAME_MISSING: Final = RefusalReason.USER_NAME_MISSING
 _STATE: Final = int(AttributeType.STATE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
 
@@ -188,7 +193,7 @@ class Engine:
         self.notices.requested[code] += 1
         key = self._name(source, listener) + packet.octets[:2]
         seen = self.duplicates.receive(key, packet.authenticator, client.key, now)
-        if seen is Seen.NEW:
+        if seen is _NEW:
             client.requests += 1
             routes = self.routes
             assert routes is not None  # a snapshot brings clients and routes together
@@ -227,20 +232,22 @@ class Engine:
         if packet.code == _ACCESS_REQUEST:
             exchange.client.observe(packet)
             decided = decide_request(packet, exchange.client, routes)
-            if decided is RefusalReason.USER_NAME_MISSING and not packet.message_authenticator:
+            if decided is _USER_NAME_MISSING and not packet.message_authenticator:
                 decided = DropReason.MESSAGE_AUTHENTICATOR_MISSING  # perhaps nobody of ours sent it
         else:
             decided = self._decide_other(exchange, routes, now)
         if isinstance(decided, Realm):
             exchange.realm = decided
-            if _PROXY_STATE in packet.types and self._loop_guard.has_been_here(packet):
+            if packet.counts[_PROXY_STATE] and self._loop_guard.has_been_here(packet):
                 decided = RefusalReason.LOOP
             else:
                 refusal = self.protection.decide(exchange, exchange.realm, now)
                 decided = self.forwarding.forward(exchange, exchange.realm, now) if refusal is None else refusal
+        if decided is None:  # nearly always: it is asked first, as what a reason is costs more to find out
+            return
         if isinstance(decided, RefusalReason):
             self._answers.refuse(exchange, decided, now)
-        elif decided is not None:
+        else:
             self._answers.drop(exchange, decided, now)
 
     def _decide_other(
@@ -295,7 +302,7 @@ class Engine:
             upstream.observe(packet)
         upstream.heard_at = now
         self.protection.hear(exchange, upstream.key)
-        if upstream.liveness.state is not HopState.UP:
+        if upstream.liveness.state is not _UP:
             self.forwarding.watch.see(upstream, HopEvent.ANSWERED, now)
         return self._take_answer(exchange, upstream, packet, now, is_late=slot is None)
 
@@ -360,7 +367,7 @@ class Engine:
             self.protection.accept(exchange)
             if is_delivered:
                 exchange.client.accepts += 1
-                self._answers.tell(exchange, Outcome.ACCEPTED, None, now)
+                self._answers.tell(exchange, _ACCEPTED, None, now)
         else:
             self.protection.reject(exchange, now)
             if is_delivered:

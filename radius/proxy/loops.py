@@ -62,7 +62,7 @@ def hop_counter_of(packet: Packet, server: HomeServer) -> bytes:
     """Return the hop counter that a request gets on its way to that server: none when it has one, or stays here."""
     if server.is_hosted:
         return b""
-    if _VENDOR_SPECIFIC in packet.types:
+    if packet.counts[_VENDOR_SPECIFIC]:
         octets = packet.octets
         if any(octets[at + 2 : at + 6] == _HOP_VENDOR for at in packet.vendor_specifics):
             return b""

@@ -69,18 +69,18 @@ def decide_request(packet: Packet, client: ClientState, routes: Routes) -> Realm
 
     Whether the request was here before is not looked at: that needs the key of our own Proxy-States.
     """
-    types = packet.types
-    has_eap = _EAP_MESSAGE in types
-    if has_eap and (_USER_PASSWORD in types or _CHAP_PASSWORD in types or not is_eap_well_formed(packet)):
+    counts = packet.counts
+    has_eap = counts[_EAP_MESSAGE] > 0
+    if has_eap and (counts[_USER_PASSWORD] or counts[_CHAP_PASSWORD] or not is_eap_well_formed(packet)):
         return RefusalReason.EAP_MALFORMED  # a password beside EAP would cross unjudged (RFC 3579 §3.3)
-    if types.count(_USER_NAME) > 1:  # RFC 2865 §5.44: the home server might read another one than we route by
+    if counts[_USER_NAME] > 1:  # RFC 2865 §5.44: the home server might read another one than we route by
         return RefusalReason.NAME_SYNTAX
-    if types.count(_PROXY_STATE) > MAX_HOPS:
+    if counts[_PROXY_STATE] > MAX_HOPS:
         return RefusalReason.TOO_MANY_HOPS
     realm = routes.find(packet.value_of(_USER_NAME))
     if not isinstance(realm, Realm):
         return realm
-    refusal = decide_direction(client.client, realm)
+    refusal = decide_direction(client.client, realm) if client.is_proxy else None  # an access point has no way back
     if refusal is None and not has_eap:
         refusal = decide_credentials(
             Crossing(client.client, realm, credentials_of(packet), _goes_over_udp(routes.snapshot, realm))
@@ -90,10 +90,9 @@ def decide_request(packet: Packet, client: ClientState, routes: Routes) -> Realm
 
 def credentials_of(packet: Packet) -> Credentials:
     """What a request without EAP carries to prove who asks."""
-    types = packet.types
-    if _USER_PASSWORD in types:
+    if packet.counts[_USER_PASSWORD]:
         return Credentials.PAP
-    if _CHAP_PASSWORD in types:
+    if packet.counts[_CHAP_PASSWORD]:
         return Credentials.CHAP
     for offset in packet.offsets_of(AttributeType.VENDOR_SPECIFIC):
         if packet.octets[offset + 2 : offset + 6] == _MICROSOFT:

@@ -44,7 +44,7 @@ class Protection:
             return RefusalReason.CLIENT_OVERLOAD
         if (self.realms if is_sign_in else self.other_realms).is_full(realm.name):
             return RefusalReason.REALM_OVERLOAD
-        if is_sign_in and len(self.rejections) and _STATE not in exchange.packet.types:
+        if is_sign_in and len(self.rejections) and not exchange.packet.counts[_STATE]:
             device = _device_of(exchange)
             if device is not None and not self.rejections.may_ask(device, now):
                 return RefusalReason.REPEATED_REJECTS

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "_md5.h"
+
 enum {
     HEADER = 20,
     BLOCK = 16,        /* of what MD5 gives, and of an authenticator */
@@ -46,136 +48,8 @@ enum { VENDOR_COPY = 0, VENDOR_REMOVE = 1, VENDOR_DECLINE = 2 };
 
 static const uint8_t ZEROS[BLOCK];
 
-/* MD5 (RFC 1321). */
-
-typedef struct {
-    uint32_t state[4];
-    uint64_t octets;
-    uint8_t waiting[64]; /* the last octets % 64 of what went in */
-} md5;
-
-static inline uint32_t load32(const uint8_t *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 static inline uint32_t load32_big(const uint8_t *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
-}
-
-static inline void store32(uint8_t *p, uint32_t x) {
-    p[0] = (uint8_t)x, p[1] = (uint8_t)(x >> 8), p[2] = (uint8_t)(x >> 16), p[3] = (uint8_t)(x >> 24);
-}
-
-#define F(x, y, z) ((z) ^ ((x) & ((y) ^ (z))))
-#define G(x, y, z) (((x) & (z)) + ((y) & ~(z))) /* the terms share no bit: + lets the processor wait for x alone */
-#define H(x, y, z) ((x) ^ (y) ^ (z))
-#define I(x, y, z) ((y) ^ ((x) | ~(z)))
-#define STEP(f, a, b, c, d, word, constant, turn) \
-    (a) += f((b), (c), (d)) + (word) + (constant), (a) = ((a) << (turn) | (a) >> (32 - (turn))) + (b)
-
-static void md5_compress(uint32_t state[4], const uint8_t *block) {
-    uint32_t a = state[0], b = state[1], c = state[2], d = state[3], x[16];
-    for (int i = 0; i < 16; i++) x[i] = load32(block + 4 * i);
-    STEP(F, a, b, c, d, x[0], 0xd76aa478u, 7);
-    STEP(F, d, a, b, c, x[1], 0xe8c7b756u, 12);
-    STEP(F, c, d, a, b, x[2], 0x242070dbu, 17);
-    STEP(F, b, c, d, a, x[3], 0xc1bdceeeu, 22);
-    STEP(F, a, b, c, d, x[4], 0xf57c0fafu, 7);
-    STEP(F, d, a, b, c, x[5], 0x4787c62au, 12);
-    STEP(F, c, d, a, b, x[6], 0xa8304613u, 17);
-    STEP(F, b, c, d, a, x[7], 0xfd469501u, 22);
-    STEP(F, a, b, c, d, x[8], 0x698098d8u, 7);
-    STEP(F, d, a, b, c, x[9], 0x8b44f7afu, 12);
-    STEP(F, c, d, a, b, x[10], 0xffff5bb1u, 17);
-    STEP(F, b, c, d, a, x[11], 0x895cd7beu, 22);
-    STEP(F, a, b, c, d, x[12], 0x6b901122u, 7);
-    STEP(F, d, a, b, c, x[13], 0xfd987193u, 12);
-    STEP(F, c, d, a, b, x[14], 0xa679438eu, 17);
-    STEP(F, b, c, d, a, x[15], 0x49b40821u, 22);
-    STEP(G, a, b, c, d, x[1], 0xf61e2562u, 5);
-    STEP(G, d, a, b, c, x[6], 0xc040b340u, 9);
-    STEP(G, c, d, a, b, x[11], 0x265e5a51u, 14);
-    STEP(G, b, c, d, a, x[0], 0xe9b6c7aau, 20);
-    STEP(G, a, b, c, d, x[5], 0xd62f105du, 5);
-    STEP(G, d, a, b, c, x[10], 0x02441453u, 9);
-    STEP(G, c, d, a, b, x[15], 0xd8a1e681u, 14);
-    STEP(G, b, c, d, a, x[4], 0xe7d3fbc8u, 20);
-    STEP(G, a, b, c, d, x[9], 0x21e1cde6u, 5);
-    STEP(G, d, a, b, c, x[14], 0xc33707d6u, 9);
-    STEP(G, c, d, a, b, x[3], 0xf4d50d87u, 14);
-    STEP(G, b, c, d, a, x[8], 0x455a14edu, 20);
-    STEP(G, a, b, c, d, x[13], 0xa9e3e905u, 5);
-    STEP(G, d, a, b, c, x[2], 0xfcefa3f8u, 9);
-    STEP(G, c, d, a, b, x[7], 0x676f02d9u, 14);
-    STEP(G, b, c, d, a, x[12], 0x8d2a4c8au, 20);
-    STEP(H, a, b, c, d, x[5], 0xfffa3942u, 4);
-    STEP(H, d, a, b, c, x[8], 0x8771f681u, 11);
-    STEP(H, c, d, a, b, x[11], 0x6d9d6122u, 16);
-    STEP(H, b, c, d, a, x[14], 0xfde5380cu, 23);
-    STEP(H, a, b, c, d, x[1], 0xa4beea44u, 4);
-    STEP(H, d, a, b, c, x[4], 0x4bdecfa9u, 11);
-    STEP(H, c, d, a, b, x[7], 0xf6bb4b60u, 16);
-    STEP(H, b, c, d, a, x[10], 0xbebfbc70u, 23);
-    STEP(H, a, b, c, d, x[13], 0x289b7ec6u, 4);
-    STEP(H, d, a, b, c, x[0], 0xeaa127fau, 11);
-    STEP(H, c, d, a, b, x[3], 0xd4ef3085u, 16);
-    STEP(H, b, c, d, a, x[6], 0x04881d05u, 23);
-    STEP(H, a, b, c, d, x[9], 0xd9d4d039u, 4);
-    STEP(H, d, a, b, c, x[12], 0xe6db99e5u, 11);
-    STEP(H, c, d, a, b, x[15], 0x1fa27cf8u, 16);
-    STEP(H, b, c, d, a, x[2], 0xc4ac5665u, 23);
-    STEP(I, a, b, c, d, x[0], 0xf4292244u, 6);
-    STEP(I, d, a, b, c, x[7], 0x432aff97u, 10);
-    STEP(I, c, d, a, b, x[14], 0xab9423a7u, 15);
-    STEP(I, b, c, d, a, x[5], 0xfc93a039u, 21);
-    STEP(I, a, b, c, d, x[12], 0x655b59c3u, 6);
-    STEP(I, d, a, b, c, x[3], 0x8f0ccc92u, 10);
-    STEP(I, c, d, a, b, x[10], 0xffeff47du, 15);
-    STEP(I, b, c, d, a, x[1], 0x85845dd1u, 21);
-    STEP(I, a, b, c, d, x[8], 0x6fa87e4fu, 6);
-    STEP(I, d, a, b, c, x[15], 0xfe2ce6e0u, 10);
-    STEP(I, c, d, a, b, x[6], 0xa3014314u, 15);
-    STEP(I, b, c, d, a, x[13], 0x4e0811a1u, 21);
-    STEP(I, a, b, c, d, x[4], 0xf7537e82u, 6);
-    STEP(I, d, a, b, c, x[11], 0xbd3af235u, 10);
-    STEP(I, c, d, a, b, x[2], 0x2ad7d2bbu, 15);
-    STEP(I, b, c, d, a, x[9], 0xeb86d391u, 21);
-    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
-}
-
-static void md5_start(md5 *digest) {
-    digest->state[0] = 0x67452301u, digest->state[1] = 0xefcdab89u;
-    digest->state[2] = 0x98badcfeu, digest->state[3] = 0x10325476u;
-    digest->octets = 0;
-}
-
-static void md5_add(md5 *digest, const uint8_t *octets, size_t size) {
-    size_t held = digest->octets & 63;
-    digest->octets += size;
-    if (held) {
-        size_t room = 64 - held, taken = size < room ? size : room;
-        memcpy(digest->waiting + held, octets, taken);
-        if (taken < room) return;
-        md5_compress(digest->state, digest->waiting);
-        octets += taken, size -= taken;
-    }
-    for (; size >= 64; octets += 64, size -= 64) md5_compress(digest->state, octets);
-    if (size) memcpy(digest->waiting, octets, size);
-}
-
-static void md5_end(md5 *digest, uint8_t result[BLOCK]) {
-    size_t held = digest->octets & 63;
-    uint64_t bits = digest->octets << 3;
-    digest->waiting[held++] = 0x80;
-    if (held > 56) {
-        memset(digest->waiting + held, 0, 64 - held);
-        md5_compress(digest->state, digest->waiting);
-        held = 0;
-    }
-    memset(digest->waiting + held, 0, 56 - held);
-    store32(digest->waiting + 56, (uint32_t)bits), store32(digest->waiting + 60, (uint32_t)(bits >> 32));
-    md5_compress(digest->state, digest->waiting);
-    for (int i = 0; i < 4; i++) store32(result + 4 * i, digest->state[i]);
 }
 
 /* Shared secrets. */
@@ -350,9 +224,12 @@ typedef struct {
     unsigned salt; /* of the next salted value: none comes twice in a packet (RFC 2548 §2.4.2) */
 } rehiding;
 
-static void md5_after(const secret *keyed, const uint8_t *octets, size_t size, uint8_t result[BLOCK]) {
-    md5 digest = keyed->start;
-    md5_add(&digest, octets, size), md5_end(&digest, result);
+/* The key streams of the next block on both hops: the secret, then what the block follows. */
+static void move_stream(const rehiding *hops, const uint8_t *source_chain, const uint8_t *target_chain, size_t chain_size,
+                        uint8_t source[BLOCK], uint8_t target[BLOCK]) {
+    md5 from = hops->source->start, to = hops->target->start;
+    md5_add(&from, source_chain, chain_size), md5_add(&to, target_chain, chain_size);
+    md5_end_two(&from, source, &to, target);
 }
 
 /* `size` octets, a multiple of 16, from blocks that follow `chain` on both hops; the largest first octet of the value
@@ -361,8 +238,7 @@ static int move_blocks(const rehiding *hops, const uint8_t *hidden, size_t size,
                        const uint8_t *target_chain, size_t chain_size, unsigned limit, uint8_t *result) {
     uint8_t source[BLOCK], target[BLOCK];
     for (size_t at = 0; at < size; at += BLOCK) {
-        md5_after(hops->source, source_chain, chain_size, source);
-        md5_after(hops->target, target_chain, chain_size, target);
+        move_stream(hops, source_chain, target_chain, chain_size, source, target);
         if (!at && (uint8_t)(hidden[0] ^ source[0]) > limit) return 0;
         for (int i = 0; i < BLOCK; i++) result[at + (size_t)i] = hidden[at + (size_t)i] ^ source[i] ^ target[i];
         source_chain = hidden + at, target_chain = result + at, chain_size = BLOCK;
@@ -574,13 +450,11 @@ static PyObject *rewrite_response(PyObject *module, PyObject *const *arguments, 
     return PyBytes_FromStringAndSize((const char *)made.octets, (Py_ssize_t)size);
 }
 
-/* The Message-Authenticator at `offset`, computed with `authenticator` in the packet's (RFC 3579 §3.2). */
-static int is_signed(const uint8_t *packet, size_t size, const uint8_t *authenticator, size_t offset,
-                     const secret *keyed) {
+/* A request's Message-Authenticator at `offset` (RFC 3579 §3.2). */
+static int is_signed(const uint8_t *packet, size_t size, size_t offset, const secret *keyed) {
     uint8_t expected[BLOCK];
     md5 inner = keyed->inner;
-    md5_add(&inner, packet, 4), md5_add(&inner, authenticator, BLOCK);
-    md5_add(&inner, packet + HEADER, offset + 2 - HEADER), md5_add(&inner, ZEROS, BLOCK);
+    md5_add(&inner, packet, offset + 2), md5_add(&inner, ZEROS, BLOCK);
     md5_add(&inner, packet + offset + MESSAGE_AUTHENTICATOR_OCTETS, size - offset - MESSAGE_AUTHENTICATOR_OCTETS);
     hmac_end(keyed, &inner, expected);
     return is_equal(expected, packet + offset + 2);
@@ -606,7 +480,7 @@ static PyObject *verify_request(PyObject *module, PyObject *const *arguments, Py
     const secret *keyed;
     (void)module;
     if (!is_count_right(count, 3) || !parse_signed(arguments, &packet, &size, &offset, &keyed)) return NULL;
-    return PyBool_FromLong(offset && is_signed(packet, size, packet + 4, offset, keyed));
+    return PyBool_FromLong(offset && is_signed(packet, size, offset, keyed));
 }
 
 /* verify_response(octets, offset, secret, request_authenticator): 0 right, 1 and 2 which of the two authenticators is not */
@@ -623,19 +497,32 @@ static PyObject *verify_response(PyObject *module, PyObject *const *arguments, P
         PyErr_SetString(PyExc_ValueError, "an authenticator has 16 octets");
         return NULL;
     }
-    md5 digest;
-    md5_start(&digest), md5_add(&digest, packet, 4), md5_add(&digest, authenticator, BLOCK);
-    md5_add(&digest, packet + HEADER, size - HEADER), md5_add(&digest, keyed->octets, keyed->length);
-    md5_end(&digest, expected);
+    /* The two digests run over nearly the same octets. What is no packet's size is not copied, and can not be right. */
+    uint8_t answer[MAX_PACKET], unsigned_answer[MAX_PACKET], signature[BLOCK];
+    if (size > MAX_PACKET) return PyLong_FromLong(1);
+    memcpy(answer, packet, size), memcpy(answer + 4, authenticator, BLOCK);
+    memcpy(unsigned_answer, answer, size);
+    if (offset) memset(unsigned_answer + offset + 2, 0, BLOCK);
+    md5 digest, inner = keyed->inner;
+    md5_start(&digest);
+    if (!offset) {
+        md5_add(&digest, answer, size), md5_add(&digest, keyed->octets, keyed->length), md5_end(&digest, expected);
+        return PyLong_FromLong(is_equal(expected, packet + 4) ? 0 : 1);
+    }
+    md5_add_two(&digest, answer, &inner, unsigned_answer, size);
+    md5_add(&digest, keyed->octets, keyed->length);
+    md5_end_two(&digest, expected, &inner, signature);
     if (!is_equal(expected, packet + 4)) return PyLong_FromLong(1);
-    return PyLong_FromLong(offset && !is_signed(packet, size, authenticator, offset, keyed) ? 2 : 0);
+    md5 outer = keyed->outer;
+    md5_add(&outer, signature, BLOCK), md5_end(&outer, expected);
+    return PyLong_FromLong(is_equal(expected, packet + offset + 2) ? 0 : 2);
 }
 
-/* find_attributes(datagram): (octets cut at Length, types, offsets, offset of the Message-Authenticator or 0), as
-   `parse_packet` finds them; None for whatever is not sound. */
+/* find_attributes(datagram): (octets cut at Length, types, offsets, offset of the Message-Authenticator or 0, firsts,
+   counts), as `parse_packet` finds them; None for whatever is not sound. */
 static PyObject *find_attributes(PyObject *module, PyObject *argument) {
     size_t received, size, count = 0, signed_at = 0;
-    uint8_t types[MAX_ATTRIBUTES];
+    uint8_t types[MAX_ATTRIBUTES], firsts[256] = {0}, counts[256] = {0};
     uint16_t places[MAX_ATTRIBUTES];
     const uint8_t *packet = octets_of(argument, &received);
     (void)module;
@@ -651,6 +538,7 @@ static PyObject *find_attributes(PyObject *module, PyObject *argument) {
             signed_at = at;
         }
         types[count] = packet[at], places[count] = (uint16_t)at;
+        if (!counts[packet[at]]++) firsts[packet[at]] = (uint8_t)(count + 1);
     }
     PyObject *offsets = PyList_New((Py_ssize_t)count);
     if (offsets == NULL) return NULL;
@@ -666,13 +554,17 @@ static PyObject *find_attributes(PyObject *module, PyObject *argument) {
                                         : PyBytes_FromStringAndSize((const char *)packet, (Py_ssize_t)size);
     PyObject *kinds = PyBytes_FromStringAndSize((const char *)types, (Py_ssize_t)count);
     PyObject *offset = PyLong_FromSize_t(signed_at);
-    PyObject *found = octets && kinds && offset ? PyTuple_New(4) : NULL;
+    PyObject *index = PyBytes_FromStringAndSize((const char *)firsts, sizeof firsts);
+    PyObject *numbers = PyBytes_FromStringAndSize((const char *)counts, sizeof counts);
+    PyObject *found = octets && kinds && offset && index && numbers ? PyTuple_New(6) : NULL;
     if (found == NULL) {
         Py_XDECREF(octets), Py_XDECREF(kinds), Py_XDECREF(offset), Py_DECREF(offsets);
+        Py_XDECREF(index), Py_XDECREF(numbers);
         return NULL;
     }
     PyTuple_SET_ITEM(found, 0, octets), PyTuple_SET_ITEM(found, 1, kinds);
     PyTuple_SET_ITEM(found, 2, offsets), PyTuple_SET_ITEM(found, 3, offset);
+    PyTuple_SET_ITEM(found, 4, index), PyTuple_SET_ITEM(found, 5, numbers);
     return found;
 }
 

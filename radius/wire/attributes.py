@@ -85,12 +85,12 @@ def is_eap_well_formed(packet: Packet) -> bool:
     length = octets[first + 1] - 2
     if length < _EAP_HEADER_OCTETS or not 1 <= octets[first + 2] <= _LARGEST_EAP_CODE:
         return False
-    if packet.types.count(_EAP_MESSAGE) > 1:  # most requests have one, and this is the packet path
+    if packet.counts[_EAP_MESSAGE] > 1:  # most requests have one, and this is the packet path
         lengths = [octets[offset + 1] - 2 for offset in packet.offsets_of(_EAP_MESSAGE)]
         if 0 in lengths:
             return False
         length = sum(lengths)
-    return length == int.from_bytes(octets[first + 4 : first + 6])
+    return length == octets[first + 4] << 8 | octets[first + 5]
 
 
 def vendor_of(value: bytes) -> int | None:

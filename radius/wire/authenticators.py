@@ -9,7 +9,7 @@ from hmac import compare_digest
 from typing import Final
 
 from radius.errors import DropReason
-from radius.wire import native
+from radius.wire.calls import calls
 from radius.wire.codes import AttributeType, Code
 from radius.wire.digests import Digest, md5
 from radius.wire.packet import AUTHENTICATOR_OCTETS, HEADER_OCTETS, MAX_PACKET_OCTETS, Packet
@@ -67,7 +67,7 @@ class KeyedSecret:
         key = key.ljust(_HMAC_BLOCK_OCTETS, b"\0")
         self._inner = md5(key.translate(_INNER_PAD))
         self._outer = md5(key.translate(_OUTER_PAD))
-        kernel = native.kernel
+        kernel = calls.kernel
         self.native = None if kernel is None else kernel.prepare_secret(self.secret)
 
     def __repr__(self) -> str:
@@ -157,18 +157,17 @@ def decide_request_authenticity(
     """
     computed = packet.code in COMPUTED_AUTHENTICATOR_CODES
     if packet.message_authenticator:
-        kernel = native.kernel
-        if kernel is not None and keyed.native is not None and not computed:
-            is_right = kernel.verify_request(packet.octets, packet.message_authenticator, keyed.native)
+        verify = calls.verify_request
+        if verify is not None and keyed.native is not None and not computed:
+            is_right = verify(packet.octets, packet.message_authenticator, keyed.native)
         else:
             is_right = verify_message_authenticator(packet, keyed) is not Verdict.INVALID
         if not is_right:
             return DropReason.MESSAGE_AUTHENTICATOR_WRONG
     elif not computed:
-        types = packet.types
-        if requires_message_authenticator or packet.code == _STATUS_SERVER or _EAP_MESSAGE in types:
+        if requires_message_authenticator or packet.code == _STATUS_SERVER or packet.counts[_EAP_MESSAGE]:
             return DropReason.MESSAGE_AUTHENTICATOR_MISSING
-        if limits_proxy_state and _PROXY_STATE in types:
+        if limits_proxy_state and packet.counts[_PROXY_STATE]:
             return DropReason.PROXY_STATE_LIMITED
     if computed and not verify_request_authenticator(packet, keyed):
         return DropReason.REQUEST_AUTHENTICATOR_WRONG
@@ -187,12 +186,12 @@ def decide_response_authenticity(
     A response with EAP-Message needs a Message-Authenticator from everybody (RFC 3579 §3.2). One that is dropped here
     leaves timers and liveness as they are: anybody can send it.
     """
-    if not packet.message_authenticator and (requires_message_authenticator or _EAP_MESSAGE in packet.types):
+    if not packet.message_authenticator and (requires_message_authenticator or packet.counts[_EAP_MESSAGE]):
         return DropReason.MESSAGE_AUTHENTICATOR_MISSING
-    kernel = native.kernel
-    if kernel is not None and keyed.native is not None and packet.code != _ACCOUNTING_RESPONSE:
+    verify = calls.verify_response
+    if verify is not None and keyed.native is not None and packet.code != _ACCOUNTING_RESPONSE:
         return _NATIVE_VERDICTS[
-            kernel.verify_response(packet.octets, packet.message_authenticator, keyed.native, request_authenticator)
+            verify(packet.octets, packet.message_authenticator, keyed.native, request_authenticator)
         ]
     signed = _replace_authenticator(packet.octets, request_authenticator)
     if not compare_digest(md5(signed + keyed.secret).digest(), packet.authenticator):

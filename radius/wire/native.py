@@ -10,7 +10,7 @@ from typing import Protocol, cast
 class Kernel(Protocol):
     """What the extension module gives; secrets and filters are opaque to everybody else."""
 
-    def find_attributes(self, datagram: bytes, /) -> tuple[bytes, bytes, list[int], int] | None:
+    def find_attributes(self, datagram: bytes, /) -> tuple[bytes, bytes, list[int], int, bytes, bytes] | None:
         """Return what makes a `Packet`; None: the packet is not sound, and `parse_packet` says why."""
         ...
 
@@ -86,7 +86,3 @@ def load_kernel() -> Kernel | None:
     except ImportError:  # it was not asked for at installation
         return None
     return cast("Kernel", module)  # an extension module has no types; the tests hold it to the protocol
-
-
-kernel: Kernel | None = load_kernel()
-"""None: there is none. Read it through the module, at each call: the tests compare both."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from radius.errors import DropReason
-from radius.wire import native
+from radius.wire.calls import calls
 from radius.wire.codes import AttributeType
 
 MAX_PACKET_OCTETS: Final = 4096  # RFC 2865 §3; the larger packets of RFC 7930 are not implemented
@@ -26,10 +26,21 @@ class Packet:
 
     An attribute is known by its *offset*, the place of its type octet in `octets`; offset 0 means that the packet has
     no such attribute. `types` holds the type octets of all attributes in their order and `offsets` their places, so
-    that a search runs over a short byte string. No object is made for an attribute.
+    that a search runs over a short byte string. What the packet path asks for again and again, where the first of a
+    type is and how many there are, stands in two tables. No object is made for an attribute.
     """
 
-    __slots__ = ("authenticator", "code", "identifier", "message_authenticator", "octets", "offsets", "types")
+    __slots__ = (
+        "authenticator",
+        "code",
+        "counts",
+        "firsts",
+        "identifier",
+        "message_authenticator",
+        "octets",
+        "offsets",
+        "types",
+    )
 
     octets: bytes
     """The packet, cut at its Length: padding after it is ignored (RFC 2865 §3)."""
@@ -43,8 +54,20 @@ class Packet:
     """The place of each attribute's type octet, in order; never changed after parsing."""
     message_authenticator: int
     """Offset of the one Message-Authenticator, or 0."""
+    firsts: bytes
+    """For each type, which attribute is the first of it, counted from 1; 0: none is."""
+    counts: bytes
+    """For each type, how many attributes have it."""
 
-    def __init__(self, octets: bytes, types: bytes, offsets: list[int], message_authenticator: int) -> None:
+    def __init__(
+        self,
+        octets: bytes,
+        types: bytes,
+        offsets: list[int],
+        message_authenticator: int,
+        firsts: bytes,
+        counts: bytes,
+    ) -> None:
         self.octets = octets
         self.code = octets[0]
         self.identifier = octets[1]
@@ -52,6 +75,8 @@ class Packet:
         self.types = types
         self.offsets = offsets
         self.message_authenticator = message_authenticator
+        self.firsts = firsts
+        self.counts = counts
 
     def __repr__(self) -> str:
         """Show the header only: attributes hold names and secrets."""
@@ -59,12 +84,12 @@ class Packet:
 
     def offset_of(self, attribute_type: int) -> int:
         """Return the offset of the first attribute of that type, or 0."""
-        index = self.types.find(attribute_type)
-        return self.offsets[index] if index >= 0 else 0
+        number = self.firsts[attribute_type]
+        return self.offsets[number - 1] if number else 0
 
     def offsets_of(self, attribute_type: int) -> list[int]:
         """Return the offsets of all attributes of that type, in order."""
-        if attribute_type not in self.types:
+        if not self.counts[attribute_type]:
             return []
         return [offset for kind, offset in zip(self.types, self.offsets, strict=True) if kind == attribute_type]
 
@@ -73,10 +98,10 @@ class Packet:
 
         An attribute without a value counts as absent for our own decisions (RFC 2865 §5: it is not to be sent).
         """
-        index = self.types.find(attribute_type)
-        if index < 0:
+        number = self.firsts[attribute_type]
+        if not number:
             return b""
-        offset = self.offsets[index]
+        offset = self.offsets[number - 1]
         octets = self.octets
         return octets[offset + 2 : offset + octets[offset + 1]]
 
@@ -152,11 +177,11 @@ def parse_packet(datagram: bytes) -> Packet | DropReason:  # noqa: C901, PLR0911
     The attributes have to fill Length exactly; Message-Authenticator may occur once and has 18 octets (RFC 3579 §3.2).
     What the attributes hold is not looked at: a proxy passes on what it does not understand.
     """
-    kernel = native.kernel
-    if kernel is not None:
-        found = kernel.find_attributes(datagram)
+    find_attributes = calls.find_attributes
+    if find_attributes is not None:
+        found = find_attributes(datagram)
         if found is not None:
-            return Packet(found[0], found[1], found[2], found[3])
+            return Packet(found[0], found[1], found[2], found[3], found[4], found[5])
     received = len(datagram)
     if received < HEADER_OCTETS:
         return DropReason.TOO_SHORT
@@ -181,18 +206,25 @@ def parse_packet(datagram: bytes) -> Packet | DropReason:  # noqa: C901, PLR0911
     if offset != length:
         return DropReason.ATTRIBUTE_OVERRUN if offset > length else DropReason.TOO_MANY_ATTRIBUTES
     types = bytes([octets[place] for place in offsets])
-    if 0 in types:
+    firsts, counts = _index(types)
+    if counts[0]:
         return DropReason.ATTRIBUTE_TYPE_ZERO
     message_authenticator = 0
-    index = types.find(_MESSAGE_AUTHENTICATOR)
-    if index >= 0:
-        message_authenticator = offsets[index]
-        if (
-            octets[message_authenticator + 1] != MESSAGE_AUTHENTICATOR_OCTETS
-            or types.find(_MESSAGE_AUTHENTICATOR, index + 1) >= 0
-        ):
+    if counts[_MESSAGE_AUTHENTICATOR]:
+        message_authenticator = offsets[firsts[_MESSAGE_AUTHENTICATOR] - 1]
+        if octets[message_authenticator + 1] != MESSAGE_AUTHENTICATOR_OCTETS or counts[_MESSAGE_AUTHENTICATOR] > 1:
             return DropReason.MESSAGE_AUTHENTICATOR_FORM
-    return Packet(octets, types, offsets, message_authenticator)
+    return Packet(octets, types, offsets, message_authenticator, firsts, counts)
+
+
+def _index(types: bytes) -> tuple[bytes, bytes]:
+    """Return which attribute is the first of each type, counted from 1, and how many there are."""
+    firsts, counts = bytearray(256), bytearray(256)
+    for number, kind in enumerate(types, 1):
+        if not counts[kind]:
+            firsts[kind] = number
+        counts[kind] += 1
+    return bytes(firsts), bytes(counts)
 
 
 def value_at(octets: bytes, offset: int) -> bytes:

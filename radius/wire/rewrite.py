@@ -17,8 +17,8 @@ from types import MappingProxyType
 from typing import Final
 
 from radius.errors import DropReason
-from radius.wire import native
 from radius.wire.authenticators import COMPUTED_AUTHENTICATOR_CODES, KeyedSecret, sign_request, sign_response
+from radius.wire.calls import calls
 from radius.wire.codes import AttributeType, Code, VendorId
 from radius.wire.hiding import Rehiding
 from radius.wire.packet import HEADER_OCTETS, MAX_PACKET_OCTETS, MESSAGE_AUTHENTICATOR_OCTETS, Packet
@@ -127,7 +127,7 @@ def build_filter(
     salted_headers = frozenset(
         header for header in SALTED_HEADERS if _is_allowed(vendor_types, int.from_bytes(header[:4]), header[4])
     )
-    kernel = native.kernel
+    kernel = calls.kernel
     return AttributeFilter(
         request_marks=request_marks,
         response_marks=response_marks,
@@ -192,9 +192,9 @@ def rewrite_request(  # noqa: C901 - the kernel's turn, then one straight walk
         proxy_state: the value of our own Proxy-State, added after all others; empty: none is added.
     """
     octets = packet.octets
-    kernel = native.kernel
-    if kernel is not None:
-        done = kernel.rewrite_request(
+    rewrite = calls.rewrite_request
+    if rewrite is not None:
+        done = rewrite(
             octets,
             identifier,
             authenticator,
@@ -273,9 +273,9 @@ def rewrite_response(  # noqa: C901 - the kernel's turn, then one straight walk
         appended: whole attributes that are added, such as the guest VLAN.
     """
     octets = packet.octets
-    kernel = native.kernel
-    if kernel is not None:
-        done = kernel.rewrite_response(
+    rewrite = calls.rewrite_response
+    if rewrite is not None:
+        done = rewrite(
             octets,
             identifier,
             request_authenticator,
@@ -338,7 +338,7 @@ def rewrite_response(  # noqa: C901 - the kernel's turn, then one straight walk
 
 def collect_proxy_states(packet: Packet) -> bytes:
     """Return all Proxy-State attributes of a request as they came, in order (RFC 2865 §5.33)."""
-    if _PROXY_STATE not in packet.types:
+    if not packet.counts[_PROXY_STATE]:
         return b""
     octets = packet.octets
     return b"".join([octets[offset : offset + octets[offset + 1]] for offset in packet.offsets_of(_PROXY_STATE)])

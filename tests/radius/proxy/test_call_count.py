@@ -23,9 +23,9 @@ CALLS_WITH_KERNEL = 131  # 142 before the kernel walked packets
 LOGINS = 20
 WITH_KERNEL = """
 import json
-from radius.wire import native
+from radius.wire.calls import calls
 from tests.radius.wire.kernels import load_kernel
-native.kernel = load_kernel()  # before the filters are made, which happens at import
+calls.choose(load_kernel())  # before the filters are made, which happens at import
 from tests.radius.proxy.test_call_count import count_calls
 print(json.dumps(count_calls()))
 """

@@ -16,6 +16,7 @@ from typing import cast
 
 from radius.transport import udp
 from radius.wire import native
+from radius.wire.calls import calls
 from radius.wire.native import Kernel
 
 SOURCES = Path(native.__file__).parents[1]
@@ -59,9 +60,9 @@ def load_batch() -> udp.Batch:
 @contextmanager
 def chosen(kernel: Kernel | None) -> Generator[None]:
     """`radius.wire` works with this kernel, or without any."""
-    before = native.kernel
-    native.kernel = kernel
+    before = calls.kernel
+    calls.choose(kernel)
     try:
         yield
     finally:
-        native.kernel = before
+        calls.choose(before)
