@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import random
 import socket
 from collections import deque
@@ -20,12 +19,14 @@ from radius.proxy.engine import Engine
 from radius.proxy.intake import make_intake
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
-from radius.proxy.ports import Address, Flow
+from radius.proxy.ports import Flow
+from radius.proxy.randomness import RandomPool
 from radius.proxy.streams import Streams
 from radius.proxy.upstreams import Upstream, choose_address, is_address
 from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
+from radius.transport.listeners import UdpListener
 from radius.transport.outbox import Outbox, flush_all
 from radius.transport.udp import connect_udp, make_flow_reader
 
@@ -34,7 +35,6 @@ RESOLVE_SECONDS: Final = 60.0  # names of home servers are looked up again this 
 RESOLVE_AGAIN_SECONDS: Final = 5.0  # and this often while one has no address
 ARM_SLACK_SECONDS: Final = 0.1  # while the timer is due this soon, nobody looks for an earlier deadline
 MAX_EVENTS: Final = 10_000  # what nobody has taken yet; the oldest goes, and is counted
-_RANDOM_POOL_OCTETS: Final = 4096
 _DRAIN_STEP_SECONDS: Final = 0.02
 
 _log = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ class ProxyService:
         self.streams.attach(self.engine)
         self._backlog = Backlog(make_intake(self.engine), self._guard)
         self._outboxes: list[Outbox] = []  # in which something waits for the end of the turn
-        self._listeners = [_Listener(each, self._outboxes, is_accounting=False) for each in sockets.authentication]
-        self._listeners += [_Listener(each, self._outboxes, is_accounting=True) for each in sockets.accounting]
+        self._listeners = [UdpListener(each, self._outboxes, is_accounting=False) for each in sockets.authentication]
+        self._listeners += [UdpListener(each, self._outboxes, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -229,44 +229,6 @@ class ProxyService:
         if address is not None:
             self.engine.move(upstream, address)
             self.keep_time()
-
-
-class RandomPool:
-    """Unpredictable octets from the kernel, fetched in larger pieces."""
-
-    __slots__ = ("_at", "_octets")
-
-    def __init__(self) -> None:
-        """Nothing is fetched yet."""
-        self._octets = b""
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        """Return so many octets, which nobody had before."""
-        start = self._at
-        end = start + count
-        if end > len(self._octets):
-            self._octets = os.urandom(_RANDOM_POOL_OCTETS)
-            start, end = 0, count
-        self._at = end
-        return self._octets[start:end]
-
-
-class _Listener:
-    """A bound socket as the engine sees it."""
-
-    __slots__ = ("_outbox", "is_accounting", "is_closed", "requires_errors", "udp")
-
-    def __init__(self, udp: socket.socket, queue: list[Outbox], *, is_accounting: bool) -> None:
-        self.udp = udp
-        self.is_accounting = is_accounting
-        self.is_closed = False
-        self.requires_errors = False
-        self._outbox = Outbox(udp, queue, is_addressed=True)
-
-    def send(self, octets: bytes, address: Address, /) -> bool:
-        self._outbox.put(octets, address)
-        return True
 
 
 def _has_name(upstream: Upstream) -> bool:

@@ -14,7 +14,8 @@ from federation.snapshot import Realm, Snapshot
 from radius.codec.building import build_packet
 from radius.errors import DropReason
 from radius.proxy import service as service_module
-from radius.proxy.service import MAX_EVENTS, ProxyService, ProxySockets, RandomPool
+from radius.proxy.randomness import RandomPool
+from radius.proxy.service import MAX_EVENTS, ProxyService, ProxySockets
 from radius.transport.udp import bind_udp, connect_udp
 from radius.wire.attributes import find_vendor
 from radius.wire.authenticators import sign_request
