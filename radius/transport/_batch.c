@@ -52,7 +52,7 @@ static double age_of(struct msghdr *message, const struct timespec *now) {
 }
 
 /* receive_many(descriptor, limit, addresses[, aged]): a list of what waits, at most so many or 64: octets, and the sender after each if `addresses`
-   is a dict. It remembers the senders that were built, by the octets of their address; its owner bounds it. If `aged` is given, the
+   is a dict. It remembers the senders that were built, by the octets of their address; its owner bounds it. If `aged`, the
    seconds that each has been in the kernel follow its sender. An empty list: nothing waits, or an error was told that is
    none of ours. */
 static PyObject *receive_many(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
@@ -79,7 +79,7 @@ static PyObject *receive_many(PyObject *module, PyObject *const *arguments, Py_s
         PyErr_SetString(PyExc_TypeError, "senders are remembered in a dict");
         return NULL;
     }
-    int aged = known && count == 4, each = known ? 2 + aged : 1;
+    int aged = known && count == 4 && PyObject_IsTrue(arguments[3]) == 1, each = known ? 2 + aged : 1;
     memset(messages, 0, sizeof messages);
     for (int i = 0; i < limit; i++) {
         pieces[i].iov_base = buffer[i], pieces[i].iov_len = DATAGRAM;

@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib import import_module
 from struct import Struct
 from time import monotonic, time
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from radius.wire.packet import MAX_PACKET_OCTETS
 
@@ -31,11 +31,16 @@ class Batch(Protocol):
     """The extension module `_batch`, optional at installation."""
 
     def receive_many(
-        self, descriptor: int, limit: int, senders: dict[bytes, Address] | None, aged: Literal[True] = ..., /
+        self,
+        descriptor: int,
+        limit: int,
+        senders: dict[bytes, Address] | None,
+        aged: bool = False,  # noqa: FBT001, FBT002 - it takes no keywords
+        /,
     ) -> list[Any]:
         """Return what waits at a socket: octets, and the sender after each where `senders` is a dict.
 
-        Where `aged` is given, the seconds that the datagram has waited follow the sender.
+        Where `aged`, the seconds that the datagram has waited follow the sender.
         """
         ...  # Any: octets and addresses in turn, so that no pair is made for each
 

@@ -184,6 +184,14 @@ class TestPlaces:
         assert packet.vendor_specifics == [23]
         assert packet.offsets_of(AttributeType.STATE) == []
 
+    @given(st.lists(st.integers(1, 255), max_size=40))
+    def test_tables_say_which_is_the_first_and_how_many_there_are(self, kinds: list[int]) -> None:
+        """For each of the 256 types; one that is not there has none, and no first."""
+        kinds = [kind for kind in kinds if kind != AttributeType.MESSAGE_AUTHENTICATOR]
+        packet = parse(build_datagram(b"".join(bytes((kind, 3, number)) for number, kind in enumerate(kinds))))
+        assert [kinds.count(kind) for kind in range(256)] == list(packet.counts)
+        assert [kinds.index(kind) + 1 if kind in kinds else 0 for kind in range(256)] == list(packet.firsts)
+
 
 class TestBuilding:
     def test_attribute_counts_itself(self) -> None:
