@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from time import monotonic, time
 from typing import Final
 
@@ -76,6 +77,7 @@ class ProxyService:
         self._listeners += [_Listener(each, self._outboxes, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
         self._timer: asyncio.TimerHandle | None = None
+        self._due = inf  # when it goes off; uvloop's does not tell, if that is within half a millisecond
         self._loop: asyncio.AbstractEventLoop | None = None
         self._resolving: asyncio.Task[None] | None = None
 
@@ -171,22 +173,20 @@ class ProxyService:
         """What was put into outboxes is sent, and the timer is armed, unless it is due soon anyway: the turn ends."""
         if self._outboxes:
             flush_all(self._outboxes)
-        timer = self._timer
-        if timer is None or timer.when() > monotonic() + ARM_SLACK_SECONDS:
+        if self._due > monotonic() + ARM_SLACK_SECONDS:
             self._arm()
 
     def _arm(self) -> None:
         due = self.engine.next_timer()
-        if due is None or self._loop is None:
+        if due is None or self._loop is None or self._due <= due:
             return
         if self._timer is not None:
-            if self._timer.when() <= due:
-                return
             self._timer.cancel()
+        self._due = due
         self._timer = self._loop.call_at(due, self._guard(self._on_time))
 
     def _on_time(self) -> None:
-        self._timer = None
+        self._timer, self._due = None, inf
         self.engine.on_timer(monotonic())
 
     def _open_flow(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object]) -> Flow | None:
