@@ -27,7 +27,7 @@ from radius.proxy.upstreams import Upstream, choose_address, is_address
 from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
-from radius.transport.outbox import Outbox, flush_all
+from radius.transport.outbox import Outbox, Waiting, flush_all
 from radius.transport.udp import connect_udp, make_flow_reader
 
 DRAIN_SECONDS: Final = 5.0
@@ -59,6 +59,7 @@ class ProxyService:
         self._events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
         self._events_lost = 0
         self._is_recorded = False  # until somebody takes events, none is missed
+        self.outboxes: list[Waiting] = []  # in which something waits for the end of the turn
         self.streams = Streams(sockets.streams, self)
         self.engine = Engine(
             notices=self.notices,
@@ -72,9 +73,8 @@ class ProxyService:
         )
         self.streams.attach(self.engine)
         self._backlog = Backlog(make_intake(self.engine), self._guard)
-        self._outboxes: list[Outbox] = []  # in which something waits for the end of the turn
-        self._listeners = [_Listener(each, self._outboxes, is_accounting=False) for each in sockets.authentication]
-        self._listeners += [_Listener(each, self._outboxes, is_accounting=True) for each in sockets.accounting]
+        self._listeners = [_Listener(each, self.outboxes, is_accounting=False) for each in sockets.authentication]
+        self._listeners += [_Listener(each, self.outboxes, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf  # when it goes off; uvloop's does not tell, if that is within half a millisecond
@@ -171,8 +171,8 @@ class ProxyService:
 
     def keep_time(self) -> None:
         """What was put into outboxes is sent, and the timer is armed, unless it is due soon anyway: the turn ends."""
-        if self._outboxes:
-            flush_all(self._outboxes)
+        if self.outboxes:
+            flush_all(self.outboxes)
         if self._due > monotonic() + ARM_SLACK_SECONDS:
             self._arm()
 
@@ -197,7 +197,7 @@ class ProxyService:
         except OSError as error:
             _log.warning("home_server_unreachable", extra={"host": host, "port": port, "error": str(error)})
             return None
-        flow = UdpFlow(udp, self._loop, self._outboxes)
+        flow = UdpFlow(udp, self._loop, self.outboxes)
         flow.watch(self._guard(make_flow_reader(udp, partial(receive, flow), flow.watch_again)))
         return flow
 
@@ -257,7 +257,7 @@ class _Listener:
 
     __slots__ = ("_outbox", "is_accounting", "is_closed", "requires_errors", "udp")
 
-    def __init__(self, udp: socket.socket, queue: list[Outbox], *, is_accounting: bool) -> None:
+    def __init__(self, udp: socket.socket, queue: list[Waiting], *, is_accounting: bool) -> None:
         self.udp = udp
         self.is_accounting = is_accounting
         self.is_closed = False
