@@ -24,6 +24,7 @@ from radius.transport.tls.identity import PeerIdentity, read_identity
 from radius.transport.tls.records import Records, State, open_records, take_records
 from radius.transport.tls.versions import RadiusVersion
 
+FULL_OCTETS: Final = 16_384  # of one record (RFC 8446 §5.1): they do not wait for the end of a long turn
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
 KEEPALIVE_SECONDS: Final = 30  # an idle connection is asked this often whether its other end is there
 
@@ -168,27 +169,22 @@ class TlsConnection(asyncio.Protocol):
         if self._queued_octets > MAX_QUEUED_OCTETS:
             self.abort(Closing.NOT_READING)
             return False
-        if self.is_ready and not self._is_waiting:
+        if not self.is_ready:
+            return True
+        if not self._is_waiting:
             self._is_waiting = True
             if self._turn is not None:
                 self._turn.append(self)
             else:
                 asyncio.get_running_loop().call_soon(self.flush)
-        return True
+        if self._queued_octets >= FULL_OCTETS:
+            self._flush()
+        return self._closing is None
 
     def flush(self) -> None:
         """Everything that waits goes into one write, unless the peer is behind."""
         self._is_waiting = False
-        records, queue = self._records, self._queue
-        if not queue or records is None or self._paused_since is not None or self._closing is not None:
-            return
-        self._queue, self._queued_octets = [], 0
-        self.sent += len(queue)
-        octets = records.seal(queue)
-        if octets is None:
-            self.abort(Closing.BY_PEER)
-        else:
-            self._write(octets)
+        self._flush()
 
     def close(self, reason: Closing = Closing.BY_US) -> None:
         """End it in order: what waits goes out, then close_notify."""
@@ -257,7 +253,7 @@ class TlsConnection(asyncio.Protocol):
         self.is_ready = True
         self._heard_at = monotonic()
         self._events.on_ready(self)
-        self.flush()
+        self._flush()
         return self._closing is None
 
     def _refuse(self) -> None:
@@ -290,6 +286,18 @@ class TlsConnection(asyncio.Protocol):
         elif state == State.BROKEN:
             self._queue.clear()  # nothing can be written any more either
             self.close(Closing.MALFORMED if self.received else Closing.HANDSHAKE_FAILED)
+
+    def _flush(self) -> None:
+        records, queue = self._records, self._queue
+        if not queue or records is None or self._paused_since is not None or self._closing is not None:
+            return
+        self._queue, self._queued_octets = [], 0
+        self.sent += len(queue)
+        octets = records.seal(queue)
+        if octets is None:
+            self.abort(Closing.BY_PEER)
+        else:
+            self._write(octets)
 
     def _pump(self) -> None:
         """Records that are nobody's packets go to the network."""

@@ -226,9 +226,11 @@ class TestDeadlines:
             async with listening(server, here) as port:
                 await dial(client, there, port)
                 await until(lambda: bool(here.connections))
-                here.connections[0].check(monotonic(), time() + 86_395)
+                identity = here.connections[0].identity
+                assert identity is not None
+                here.connections[0].check(monotonic(), identity.not_after - 1)
                 assert not here.connections[0].is_closed
-                here.connections[0].check(monotonic(), time() + 86_401)
+                here.connections[0].check(monotonic(), identity.not_after)
                 assert here.closings == [Closing.NOT_TRUSTED]
                 await until(lambda: there.closings == [Closing.BY_PEER])
 
@@ -351,6 +353,26 @@ class TestBatches:
             end.data_received(tls.bio_read(1 << 16))
             assert here.packets == [PACKET] * 2
             assert here.closings == [Closing.BY_PEER]
+
+        run_in_loop(run())
+
+    def test_full_record_does_not_wait(self, server: Trust, client: Trust) -> None:
+        """In a long turn what fills a record is written at once, and the rest at its end, all in order."""
+
+        async def run() -> None:
+            here, turn = End(), list[Waiting]()
+            tls = client.dial(anybody, "fed.example.org")
+            end = TlsConnection(server.accept(anybody), here.events(), Deadlines(), turn)
+            wire = join(end, tls)
+            sent = [bytes((2, 1)) + (4096).to_bytes(2) + number.to_bytes(4092) for number in range(9)]
+            for packet in sent:
+                assert end.send(packet)
+            assert len(wire.written) == 2
+            assert turn == [end]
+            flush_all(turn)
+            assert len(wire.written) == 3
+            tls.bio_write(b"".join(wire.written))
+            assert b"".join(tls.recv(65_536) for _ in range(3)) == b"".join(sent)
 
         run_in_loop(run())
 
