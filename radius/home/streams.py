@@ -19,7 +19,7 @@ from federation.snapshot import RADSEC_SECRET, PeerTrust
 from radius.errors import BREAKS_STREAM, DropReason
 from radius.exchange.edges import NONCE_OCTETS, ServerEdge
 from radius.home.clients import Peer, Peers
-from radius.transport.tls.connection import Closing, TlsConnection
+from radius.transport.tls.connection import Closing, TlsConnection, one_by_one
 from radius.transport.tls.contexts import Credentials, Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity
 from radius.transport.tls.listener import Arrivals, TlsListener
@@ -73,7 +73,9 @@ class Streams:
         self._peers = Peers(())
         self._clients: dict[TlsConnection, _Client] = {}
         self._made = 0
-        self._listener = TlsListener(sockets, Arrivals(self._is_client, self._take_client, self._take, self._lose))
+        self._listener = TlsListener(
+            sockets, Arrivals(self._is_client, self._take_client, one_by_one(self._take), self._lose)
+        )
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_running = False

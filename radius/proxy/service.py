@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from time import monotonic, time
 from typing import Final
 
@@ -27,7 +28,7 @@ from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
 from radius.transport.listeners import UdpListener
-from radius.transport.outbox import Outbox, flush_all
+from radius.transport.outbox import Waiting, flush_all
 from radius.transport.udp import connect_udp, make_flow_reader
 
 DRAIN_SECONDS: Final = 5.0
@@ -58,6 +59,7 @@ class ProxyService:
         self._events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
         self._events_lost = 0
         self._is_recorded = False  # until somebody takes events, none is missed
+        self.outboxes: list[Waiting] = []  # in which something waits for the end of the turn
         self.streams = Streams(sockets.streams, self)
         self.engine = Engine(
             notices=self.notices,
@@ -71,11 +73,11 @@ class ProxyService:
         )
         self.streams.attach(self.engine)
         self._backlog = Backlog(make_intake(self.engine), self._guard)
-        self._outboxes: list[Outbox] = []  # in which something waits for the end of the turn
-        self._listeners = [UdpListener(each, self._outboxes, is_accounting=False) for each in sockets.authentication]
-        self._listeners += [UdpListener(each, self._outboxes, is_accounting=True) for each in sockets.accounting]
+        self._listeners = [UdpListener(each, self.outboxes, is_accounting=False) for each in sockets.authentication]
+        self._listeners += [UdpListener(each, self.outboxes, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
         self._timer: asyncio.TimerHandle | None = None
+        self._due = inf  # when it goes off; uvloop's does not tell, if that is within half a millisecond
         self._loop: asyncio.AbstractEventLoop | None = None
         self._resolving: asyncio.Task[None] | None = None
 
@@ -169,24 +171,22 @@ class ProxyService:
 
     def keep_time(self) -> None:
         """What was put into outboxes is sent, and the timer is armed, unless it is due soon anyway: the turn ends."""
-        if self._outboxes:
-            flush_all(self._outboxes)
-        timer = self._timer
-        if timer is None or timer.when() > monotonic() + ARM_SLACK_SECONDS:
+        if self.outboxes:
+            flush_all(self.outboxes)
+        if self._due > monotonic() + ARM_SLACK_SECONDS:
             self._arm()
 
     def _arm(self) -> None:
         due = self.engine.next_timer()
-        if due is None or self._loop is None:
+        if due is None or self._loop is None or self._due <= due:
             return
         if self._timer is not None:
-            if self._timer.when() <= due:
-                return
             self._timer.cancel()
+        self._due = due
         self._timer = self._loop.call_at(due, self._guard(self._on_time))
 
     def _on_time(self) -> None:
-        self._timer = None
+        self._timer, self._due = None, inf
         self.engine.on_timer(monotonic())
 
     def _open_flow(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object]) -> Flow | None:
@@ -197,7 +197,7 @@ class ProxyService:
         except OSError as error:
             _log.warning("home_server_unreachable", extra={"host": host, "port": port, "error": str(error)})
             return None
-        flow = UdpFlow(udp, self._loop, self._outboxes)
+        flow = UdpFlow(udp, self._loop, self.outboxes)
         flow.watch(self._guard(make_flow_reader(udp, partial(receive, flow), flow.watch_again)))
         return flow
 

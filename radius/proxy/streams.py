@@ -10,14 +10,16 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic, time
 from typing import Final
 
 from federation.snapshot import HomeServer, PeerTrust
-from radius.errors import BREAKS_STREAM, DropReason
+from radius.errors import DropReason
 from radius.exchange.edges import NONCE_OCTETS, ServerEdge
 from radius.proxy.clients import Clients, ClientState
 from radius.proxy.engine import Engine
+from radius.proxy.intake import take_each, take_requests
 from radius.proxy.ports import Address, Stream, StreamOwner
 from radius.proxy.trunks import Net, Trunk, describe_peer
 from radius.transport.tls.connection import Closing, TlsConnection
@@ -45,7 +47,9 @@ class Streams:
         self._clients: dict[TlsConnection, _ClientStream] = {}
         self._servers: Mapping[str, HomeServer] = {}
         self._listener = TlsListener(
-            sockets, Arrivals(self._is_client, self._take_client, self._take_request, self._lose_client)
+            sockets,
+            Arrivals(self._is_client, self._take_client, self._take_requests, self._lose_client),
+            turn=net.outboxes,
         )
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -182,28 +186,23 @@ class Streams:
                 trunk.link.hurry()
         return True
 
-    def _take_request(self, connection: TlsConnection, octets: bytes, now: float) -> DropReason | None:
-        client = self._clients.get(connection)
-        if client is None or self._engine is None:
+    def _take_requests(self, connection: TlsConnection, packets: list[bytes], now: float) -> DropReason | None:
+        client, engine, net = self._clients.get(connection), self._engine, self.net
+        if client is None or engine is None:
             return None
-        source = client.source
-        if client.edge is not None:
-            received = client.edge.receive(octets, now)
-            if isinstance(received, DropReason):
-                self._engine.notices.drop(received, client.state.key, now)
-                return received if received in BREAKS_STREAM else None
-            number, octets = received
-            source = (*source, number)
-        try:
-            verdict = self._engine.receive_from(client.state, client, octets, source, now)
-        except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks: a bug costs one packet
-            self.net.catch(error)
-            verdict = None
-        self.net.keep_time()
-        return verdict if verdict in BREAKS_STREAM else None
+        edge = client.edge
+        if edge is None:
+            verdict = take_requests(packets, engine, client.state, client, client.source, now, net.catch)
+        else:
+            take = partial(_take_with_token, engine, client, edge)
+            verdict = take_each(packets, take, now, net.catch)
+        net.keep_time()
+        return verdict
 
     def _lose_client(self, connection: TlsConnection) -> None:
-        self._clients.pop(connection, None)
+        client = self._clients.pop(connection, None)
+        if client is not None:
+            client.is_closed = True
 
     # Judging, and the time.
 
@@ -269,7 +268,17 @@ class Streams:
 class _ClientStream:
     """One client's connection, as the engine sees it: where its requests come from and its answers go."""
 
-    __slots__ = ("connection", "edge", "is_accounting", "requires_errors", "shown", "source", "state", "trust")
+    __slots__ = (
+        "connection",
+        "edge",
+        "is_accounting",
+        "is_closed",
+        "requires_errors",
+        "shown",
+        "source",
+        "state",
+        "trust",
+    )
 
     def __init__(self, connection: TlsConnection, state: ClientState, trust: Trust) -> None:
         self.connection = connection
@@ -277,17 +286,28 @@ class _ClientStream:
         self.trust = trust
         self.shown = describe_peer("client", connection, trust)
         self.is_accounting = False
+        self.is_closed = False
         self.source: Address = connection.address
         is_1_1 = connection.version is RadiusVersion.V1_1
         self.edge = ServerEdge(state.keyed, os.urandom(NONCE_OCTETS)) if is_1_1 else None
         self.requires_errors = is_1_1
-
-    @property
-    def is_closed(self) -> bool:
-        return self.connection.is_closed
 
     def send(self, octets: bytes, address: Address, /) -> bool:
         if self.edge is None:
             return self.connection.send(octets)
         answer = self.edge.answer(int(address[-1]), octets)
         return isinstance(answer, bytes) and self.connection.send(answer)
+
+
+def _take_with_token(
+    engine: Engine, client: _ClientStream, edge: ServerEdge, octets: bytes, now: float
+) -> DropReason | None:
+    """Take a request of RADIUS/1.1, whose Token is in its answer too."""
+    if client.is_closed:
+        return None
+    received = edge.receive(octets, now)
+    if isinstance(received, DropReason):
+        engine.notices.drop(received, client.state.key, now)
+        return received
+    number, octets = received
+    return engine.receive_from(client.state, client, octets, (*client.source, number), now)

@@ -9,9 +9,11 @@ from time import time
 from typing import Final, Protocol
 
 from federation.snapshot import HomeServer
-from radius.errors import BREAKS_STREAM, DropReason
+from radius.errors import DropReason
 from radius.exchange.edges import ClientEdge
+from radius.proxy.intake import take_answers, take_each
 from radius.proxy.ports import StreamOwner
+from radius.transport.outbox import Waiting
 from radius.transport.tls.connection import Closing, TlsConnection
 from radius.transport.tls.contexts import Trust
 from radius.transport.tls.identity import PeerIdentity
@@ -25,12 +27,15 @@ _TOKEN_OCTETS: Final = 4
 class Net(Protocol):
     """What stands under each call into the engine."""
 
+    outboxes: list[Waiting]
+    """In which something waits for the end of the turn."""
+
     def catch(self, error: Exception, /) -> None:
         """A bug was met: it is counted, and told."""
         ...
 
     def keep_time(self) -> None:
-        """The engine's timer is armed for its next deadline."""
+        """What waits for the end of the turn is sent, and the engine's timer is armed for its next deadline."""
         ...
 
 
@@ -60,7 +65,7 @@ class Trunk:
         """Nothing is dialled before `start`."""
         self.owner = owner
         self.shown: dict[str, object] = {}
-        self.link = Link(keeper.target_of(owner.server), self, lambda: keeper.trust)
+        self.link = Link(keeper.target_of(owner.server), self, lambda: keeper.trust, keeper.net.outboxes)
         self._keeper = keeper
         self._keyed = KeyedSecret(owner.server.secret)
         self._edge: ClientEdge | None = None  # of the connection that stands, over RADIUS/1.1
@@ -125,25 +130,28 @@ class Trunk:
             net.catch(error)
         net.keep_time()
 
-    def on_packet(self, _link: Link, octets: bytes, now: float) -> DropReason | None:
-        """A packet came."""
-        number = min(self._streams, default=0)
-        if self._edge is not None:
-            received = self._edge.receive(octets)
-            if isinstance(received, DropReason):
-                return received if received in BREAKS_STREAM else None
-            number, octets = received
-        stream = self._streams.get(number)
-        if stream is None:
-            return None
+    def on_packets(self, _link: Link, packets: list[bytes], now: float) -> DropReason | None:
+        """Packets came."""
         net = self._keeper.net
-        try:
-            verdict = self.owner.receive(stream, octets, now)
-        except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks: a bug costs one packet
-            net.catch(error)
-            verdict = None
+        if self._edge is not None:
+            verdict = take_each(packets, self._take_shared, now, net.catch)
+        else:
+            stream = self._streams.get(min(self._streams, default=0))
+            verdict = None if stream is None else take_answers(packets, self.owner, stream, now, net.catch)
         net.keep_time()
-        return verdict if verdict in BREAKS_STREAM else None
+        return verdict
+
+    def _take_shared(self, octets: bytes, now: float) -> DropReason | None:
+        """Take a packet of RADIUS/1.1, whose Token names its stream."""
+        edge = self._edge
+        if edge is None:  # it was lost with what stood before in the same octets
+            return None
+        received = edge.receive(octets)
+        if isinstance(received, DropReason):
+            return received
+        number, octets = received
+        stream = self._streams.get(number)
+        return None if stream is None else self.owner.receive(stream, octets, now)
 
     def on_down(self, _link: Link, now: float) -> None:
         """The connection was lost, or could not be made."""

@@ -9,7 +9,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from radius.transport.outbox import Outbox
+from radius.transport.outbox import Outbox, Waiting
 
 
 class UdpFlow:
@@ -17,7 +17,7 @@ class UdpFlow:
 
     __slots__ = ("_is_rearming", "_loop", "_outbox", "_read", "_socket")
 
-    def __init__(self, udp: socket.socket, loop: asyncio.AbstractEventLoop, queue: list[Outbox]) -> None:
+    def __init__(self, udp: socket.socket, loop: asyncio.AbstractEventLoop, queue: list[Waiting]) -> None:
         """The socket is connected and non-blocking, and this flow's from now on; who owns the queue flushes it."""
         self._outbox = Outbox(udp, queue, is_addressed=False, told=self.watch_again)
         self._socket = udp

@@ -2,7 +2,7 @@
 
 import socket
 
-from radius.transport.outbox import Outbox
+from radius.transport.outbox import Outbox, Waiting
 from radius.transport.udp import Address
 
 
@@ -11,7 +11,7 @@ class UdpListener:
 
     __slots__ = ("_outbox", "is_accounting", "is_closed", "requires_errors", "udp")
 
-    def __init__(self, udp: socket.socket, queue: list[Outbox], *, is_accounting: bool) -> None:
+    def __init__(self, udp: socket.socket, queue: list[Waiting], *, is_accounting: bool) -> None:
         """Who owns the queue flushes it at the end of each turn."""
         self.udp = udp
         self.is_accounting = is_accounting

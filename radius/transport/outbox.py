@@ -6,12 +6,20 @@ Who puts datagrams here flushes at the end of the turn, before the loop waits ag
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from radius.transport import udp
 from radius.transport.udp import Address
 
 MAX_WAITING: Final = 64  # datagrams; with more they go at once
+
+
+class Waiting(Protocol):
+    """In which something waits for the end of the turn."""
+
+    def flush(self) -> None:
+        """Nothing waits any more."""
+        ...
 
 
 class Outbox:
@@ -22,7 +30,7 @@ class Outbox:
     def __init__(
         self,
         sender: socket.socket,
-        queue: "list[Outbox]",
+        queue: list[Waiting],
         *,
         is_addressed: bool,
         told: Callable[[], None] | None = None,
@@ -82,7 +90,7 @@ class Outbox:
         return False
 
 
-def flush_all(queue: list[Outbox]) -> None:
+def flush_all(queue: list[Waiting]) -> None:
     """Every box of the queue is empty, and so is the queue."""
     for box in queue:
         box.flush()

@@ -2,7 +2,7 @@
 
 What waits at a wake-up goes out as one record, with Nagle's delay off. A peer that does not read is cut off, and one
 whose stream can not be followed is too (RFC 6613 §2.6.4). What is not here: who the peer may be (`contexts`), what its
-packets mean (`on_packet`), and when a lost connection is dialled again.
+packets mean (`on_packets`), and when a lost connection is dialled again.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from radius.errors import DropReason
+from radius.transport.outbox import Waiting
 from radius.transport.tls.contexts import read_chain, read_version
 from radius.transport.tls.identity import PeerIdentity, read_identity
+from radius.transport.tls.records import Records, State, open_records, take_records
 from radius.transport.tls.versions import RadiusVersion
-from radius.wire.framing import PacketFrames
 
+FULL_OCTETS: Final = 16_384  # of one record (RFC 8446 §5.1): they do not wait for the end of a long turn
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
 KEEPALIVE_SECONDS: Final = 30  # an idle connection is asked this often whether its other end is there
-_READ_OCTETS: Final = 65_536
 
 
 class Closing(Enum):
@@ -51,20 +52,40 @@ class Deadlines:
     write: float = 10.0  # until it reads again
 
 
+def one_by_one(
+    on_packet: Callable[["TlsConnection", bytes, float], DropReason | None],
+) -> Callable[["TlsConnection", list[bytes], float], DropReason | None]:
+    """What takes many packets for who takes one at a time, until one is refused or the connection has ended."""
+
+    def on_packets(connection: TlsConnection, packets: list[bytes], now: float) -> DropReason | None:
+        for octets in packets:
+            reason = on_packet(connection, octets, now)
+            if reason or connection.is_closed:
+                return reason
+        return None
+
+    return on_packets
+
+
 @dataclass(frozen=True, slots=True)
 class Events:
     """What a connection tells; all are called in the event loop."""
 
     on_ready: Callable[["TlsConnection"], None]
-    on_packet: Callable[["TlsConnection", bytes, float], DropReason | None]  # a reason: it was malformed
+    on_packets: Callable[["TlsConnection", list[bytes], float], DropReason | None]  # a reason: one was malformed
     on_closed: Callable[["TlsConnection", Closing], None]
 
 
 class TlsConnection(asyncio.Protocol):
     """One connection; `check` is to be called about once a second, for the deadlines."""
 
-    def __init__(self, tls: SSL.Connection, events: Events, deadlines: Deadlines) -> None:
-        """It begins when the loop connects it."""
+    def __init__(
+        self, tls: SSL.Connection, events: Events, deadlines: Deadlines, turn: list[Waiting] | None = None
+    ) -> None:
+        """It begins when the loop connects it.
+
+        What it sends waits in `turn`, which its owner flushes when a turn of the loop ends; None: it does so itself.
+        """
         self.identity: PeerIdentity | None = None  # known after the handshake
         self.chain: tuple[x509.Certificate, ...] = ()
         self.version = RadiusVersion.V1_0  # of its packets; decided in the handshake
@@ -76,11 +97,12 @@ class TlsConnection(asyncio.Protocol):
         self._tls = tls
         self._events = events
         self._deadlines = deadlines
-        self._frames = PacketFrames()
+        self._records: Records | None = None  # after the handshake
+        self._turn = turn
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
         self._queued_octets = 0
-        self._is_flushing = False
+        self._is_waiting = False
         self._closing: Closing | None = None
         self._began_at = self._heard_at = monotonic()
         self._partial_since: float | None = None
@@ -110,10 +132,12 @@ class TlsConnection(asyncio.Protocol):
         """Octets came."""
         if self._closing is not None:
             return
-        self._tls.bio_write(data)
-        if not self.is_ready and not self._shake_hands():
-            return
-        self._read()
+        if self._records is None:
+            self._tls.bio_write(data)
+            if not self._shake_hands() or self._records is None:
+                return
+            data = b""  # what came behind the handshake is in there already
+        self._read(self._records, data)
 
     def pause_writing(self) -> None:
         """The peer does not read as fast as we write."""
@@ -122,7 +146,7 @@ class TlsConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It reads again."""
         self._paused_since = None
-        self._flush()
+        self.flush()
 
     def eof_received(self) -> bool:
         """The peer sends nothing more: the connection is over."""
@@ -145,15 +169,27 @@ class TlsConnection(asyncio.Protocol):
         if self._queued_octets > MAX_QUEUED_OCTETS:
             self.abort(Closing.NOT_READING)
             return False
-        if self.is_ready and not self._is_flushing:
-            self._is_flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
-        return True
+        if not self.is_ready:
+            return True
+        if not self._is_waiting:
+            self._is_waiting = True
+            if self._turn is not None:
+                self._turn.append(self)
+            else:
+                asyncio.get_running_loop().call_soon(self.flush)
+        if self._queued_octets >= FULL_OCTETS:
+            self._flush()
+        return self._closing is None
+
+    def flush(self) -> None:
+        """Everything that waits goes into one write, unless the peer is behind."""
+        self._is_waiting = False
+        self._flush()
 
     def close(self, reason: Closing = Closing.BY_US) -> None:
         """End it in order: what waits goes out, then close_notify."""
         if self._closing is None and self.is_ready:
-            self._flush()
+            self.flush()
             with suppress(SSL.Error):
                 self._tls.shutdown()
             self._pump()
@@ -213,6 +249,7 @@ class TlsConnection(asyncio.Protocol):
             self._refuse()
             return False
         self.version = version
+        self._records = open_records(self._tls)
         self.is_ready = True
         self._heard_at = monotonic()
         self._events.on_ready(self)
@@ -224,63 +261,51 @@ class TlsConnection(asyncio.Protocol):
             self._transport.close()  # what was written still goes out
         self._end(Closing.HANDSHAKE_FAILED)
 
-    def _read(self) -> None:
-        """Take what has come out of the records, packet by packet."""
-        while self._closing is None:
-            try:
-                octets = self._tls.recv(_READ_OCTETS)
-            except SSL.WantReadError:
-                break
-            except SSL.ZeroReturnError:
-                self.close(Closing.BY_PEER)
-                return
-            except SSL.Error:
-                self._pump()  # the alert
-                self.close(Closing.MALFORMED if self.received else Closing.HANDSHAKE_FAILED)
-                return
-            self._take(octets)
-        self._pump()  # TLS itself may have something to say
-
-    def _take(self, octets: bytes) -> None:
+    def _read(self, records: Records, octets: bytes) -> None:
+        """Take what has come out of the records; with a packet that is refused nothing that follows is looked at."""
+        packets = records.receive(octets)
         now = monotonic()
-        packets = self._frames.receive(octets)
-        if isinstance(packets, DropReason):
-            self.close(Closing.MALFORMED)
-            return
-        if not self._frames.pending_octets:
+        if not records.pending_octets:
             self._partial_since = None
         elif packets or self._partial_since is None:
             self._partial_since = now
-        for packet in packets:
+        if packets:
             self._heard_at = now
-            self.received += 1
-            if self._events.on_packet(self, packet, now):
+            self.received += len(packets)
+            if self._events.on_packets(self, packets, now):
                 self.close(Closing.MALFORMED)
-            if self._closing is not None:
-                return
+        if self._closing is None:
+            self._pump()  # TLS itself may have something to say: an alert, for one
+            self._look_at(records.state)
+
+    def _look_at(self, state: int) -> None:
+        if state == State.ENDED:
+            self.close(Closing.BY_PEER)
+        elif state == State.LOST:
+            self.close(Closing.MALFORMED)
+        elif state == State.BROKEN:
+            self._queue.clear()  # nothing can be written any more either
+            self.close(Closing.MALFORMED if self.received else Closing.HANDSHAKE_FAILED)
 
     def _flush(self) -> None:
-        """Everything that waits goes into one write, unless the peer is behind."""
-        self._is_flushing = False
-        if not self._queue or not self.is_ready or self._paused_since is not None or self._closing is not None:
+        records, queue = self._records, self._queue
+        if not queue or records is None or self._paused_since is not None or self._closing is not None:
             return
-        queue, self._queue, self._queued_octets = self._queue, [], 0
+        self._queue, self._queued_octets = [], 0
         self.sent += len(queue)
-        try:
-            self._tls.sendall(b"".join(queue))
-        except SSL.Error:
+        octets = records.seal(queue)
+        if octets is None:
             self.abort(Closing.BY_PEER)
-            return
-        self._pump()
+        else:
+            self._write(octets)
 
     def _pump(self) -> None:
-        """Records go to the network."""
+        """Records that are nobody's packets go to the network."""
+        self._write(take_records(self._tls) if self._records is None else self._records.take())
+
+    def _write(self, octets: bytes) -> None:
         transport = self._transport
-        while transport is not None and not transport.is_closing():
-            try:
-                octets = self._tls.bio_read(_READ_OCTETS)
-            except SSL.Error:  # WantRead: there is nothing
-                return
+        if octets and transport is not None and not transport.is_closing():
             transport.write(octets)
 
     def _end(self, reason: Closing) -> None:

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from radius.errors import DropReason
 from radius.exchange.backoff import Backoff
+from radius.transport.outbox import Waiting
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
 from radius.transport.tls.contexts import Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity, ServerName
@@ -49,8 +50,8 @@ class LinkOwner(Protocol):
         """A connection stands."""
         ...
 
-    def on_packet(self, link: "Link", octets: bytes, now: float, /) -> DropReason | None:
-        """A packet came; a reason: the connection can not be believed any more and is closed."""
+    def on_packets(self, link: "Link", packets: list[bytes], now: float, /) -> DropReason | None:
+        """Packets came; a reason: the connection can not be believed any more and is closed."""
         ...
 
     def on_down(self, link: "Link", now: float, /) -> None:
@@ -61,13 +62,23 @@ class LinkOwner(Protocol):
 class Link:
     """One connection at a time to one server; `check` is to be called about once a second."""
 
-    def __init__(self, target: Target, owner: LinkOwner, find_trust: Callable[[], Trust | None]) -> None:
-        """Nothing is dialled before `start`; `find_trust` gives what is shown and believed at each attempt."""
+    def __init__(
+        self,
+        target: Target,
+        owner: LinkOwner,
+        find_trust: Callable[[], Trust | None],
+        turn: list[Waiting] | None = None,
+    ) -> None:
+        """Nothing is dialled before `start`; `find_trust` gives what is shown and believed at each attempt.
+
+        For `turn` see `TlsConnection`.
+        """
         self.target = target
         self.connection: TlsConnection | None = None  # that stands
         self.trust: Trust | None = None  # with which it was dialled
         self._owner = owner
         self._find_trust = find_trust
+        self._turn = turn
         self._backoff = Backoff()
         self._retired: list[tuple[TlsConnection, float]] = []
         self._task: asyncio.Task[None] | None = None
@@ -180,14 +191,14 @@ class Link:
             self._news.set()
             self._tell_end(connection, reason)
 
-        def on_packet(_connection: TlsConnection, octets: bytes, now: float) -> DropReason | None:
-            return self._owner.on_packet(self, octets, now)
+        def on_packets(_connection: TlsConnection, packets: list[bytes], now: float) -> DropReason | None:
+            return self._owner.on_packets(self, packets, now)
 
-        events = Events(lambda _: settled.set(), on_packet, on_closed)
+        events = Events(lambda _: settled.set(), on_packets, on_closed)
 
         def make() -> TlsConnection:
             name = self.target.name
-            connection = TlsConnection(trust.dial(name.matches, name.server_name), events, DEADLINES)
+            connection = TlsConnection(trust.dial(name.matches, name.server_name), events, DEADLINES, self._turn)
             made.append(connection)
             return connection
 

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Final
 
 from radius.errors import DropReason
+from radius.transport.outbox import Waiting
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
 from radius.transport.tls.contexts import Judge, Trust
 
@@ -38,7 +39,7 @@ class Arrivals:
 
     judge: Judge  # inside the handshake
     on_ready: Callable[[TlsConnection], bool]  # False: it may not stay
-    on_packet: Callable[[TlsConnection, bytes, float], DropReason | None]
+    on_packets: Callable[[TlsConnection, list[bytes], float], DropReason | None]
     on_closed: Callable[[TlsConnection], None]  # of those that were ready
 
 
@@ -52,8 +53,9 @@ class TlsListener:
         *,
         limits: Limits | None = None,
         deadlines: Deadlines | None = None,
+        turn: list[Waiting] | None = None,
     ) -> None:
-        """Nothing is accepted before `open`; who made the sockets closes them."""
+        """Nothing is accepted before `open`; who made the sockets closes them. For `turn` see `TlsConnection`."""
         self.trust: Trust | None = None
         self.connections: dict[TlsConnection, str] = {}  # ready ones, with the fingerprint of their certificate
         self.handshakes = 0
@@ -62,7 +64,8 @@ class TlsListener:
         self._arrivals = arrivals
         self._limits = limits or Limits()
         self._deadlines = deadlines or Deadlines()
-        self._events = Events(self._on_ready, arrivals.on_packet, self._on_closed)
+        self._events = Events(self._on_ready, arrivals.on_packets, self._on_closed)
+        self._turn = turn
         self._half_open: dict[TlsConnection, str] = {}  # the oldest first, with their addresses
         self._half_open_of: dict[str, int] = {}
         self._of_peer: dict[str, int] = {}
@@ -104,7 +107,7 @@ class TlsListener:
 
     def _make(self) -> TlsConnection:
         assert self.trust is not None  # else nothing would be accepted
-        return _Arriving(self.trust, self._arrivals.judge, self._events, self._deadlines, self._on_made)
+        return _Arriving(self.trust, self._arrivals.judge, self._events, self._deadlines, self._on_made, self._turn)
 
     def _on_made(self, connection: TlsConnection) -> None:
         """A TCP connection stands; somebody else may have to go for it."""
@@ -175,8 +178,9 @@ class _Arriving(TlsConnection):
         events: Events,
         deadlines: Deadlines,
         on_made: Callable[[TlsConnection], None],
+        turn: list[Waiting] | None,
     ) -> None:
-        super().__init__(trust.accept(judge), events, deadlines)
+        super().__init__(trust.accept(judge), events, deadlines, turn)
         self.trust = trust  # that its handshake meets
         self._on_made = on_made
 

@@ -13,7 +13,7 @@ from federation.snapshot import Client, HomeServer, PeerTrust, Realm, SharedSecr
 from radius.errors import DropReason
 from radius.proxy.service import ProxyService, ProxySockets
 from radius.supervisor import bind_group
-from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
+from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection, one_by_one
 from radius.transport.tls.contexts import Trust
 from radius.transport.tls.identity import PeerIdentity, ServerName
 from radius.transport.tls.link import Link, Target
@@ -71,7 +71,7 @@ class TlsHome:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        events = Events(self.connections.append, self._take, self._lose)
+        events = Events(self.connections.append, one_by_one(self._take), self._lose)
 
         def make() -> TlsConnection:
             return TlsConnection(self.trust.accept(lambda _: True), events, Deadlines())
@@ -126,8 +126,8 @@ class TlsDevice:
     def on_down(self, _link: Link, _now: float) -> None:
         self.downs += 1
 
-    def on_packet(self, _link: Link, octets: bytes, _now: float) -> DropReason | None:
-        self.packets.append(parse(octets))
+    def on_packets(self, _link: Link, packets: list[bytes], _now: float) -> DropReason | None:
+        self.packets += map(parse, packets)
         return None
 
     async def connect(self) -> None:

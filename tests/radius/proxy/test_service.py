@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from ipaddress import ip_network
+from time import monotonic
 
 import pytest
+import uvloop
 
 from federation.snapshot import Realm, Snapshot
 from radius.codec.building import build_packet
@@ -312,3 +314,23 @@ class TestRandomPool:
         assert len(set(taken)) == 1000
         assert {len(each) for each in taken} == {20}
         assert HOME.secret not in b"".join(taken)
+
+
+def test_deadline_that_has_passed_is_met(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A deadline that has passed already, for which uvloop makes no timer, is met like any other, and again."""
+    met: list[float] = []
+
+    async def run() -> None:
+        service = ProxyService(ProxySockets([]), loop_key=KEY)
+        service.start()
+        monkeypatch.setattr(service.engine, "next_timer", lambda: monotonic() - 0.1)
+        monkeypatch.setattr(service.engine, "on_timer", met.append)
+        service.keep_time()
+        service.keep_time()  # the turn has not ended
+        await asyncio.sleep(0.01)
+        await service.stop(0.0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+    assert len(met) > 1
+    assert not caplog.records

@@ -208,10 +208,10 @@ def proxy_states_of(packet: Packet) -> bytes:
     return b"".join(packet.octets[at : at + packet.octets[at + 1]] for at in packet.proxy_states)
 
 
-def mppe_keys(request_authenticator: bytes) -> bytes:
+def mppe_keys(request_authenticator: bytes, keyed: KeyedSecret = HOME) -> bytes:
     """The two keys of the radio link, hidden for the proxy."""
     return b"".join(
-        build_vendor_attribute(MICROSOFT, kind, hide_salted(KEY, 0x8000 + kind, HOME, request_authenticator))
+        build_vendor_attribute(MICROSOFT, kind, hide_salted(KEY, 0x8000 + kind, keyed, request_authenticator))
         for kind in (16, 17)
     )
 

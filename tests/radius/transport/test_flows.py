@@ -10,7 +10,7 @@ import uvloop
 
 from radius.transport import udp
 from radius.transport.flows import UdpFlow
-from radius.transport.outbox import Outbox, flush_all
+from radius.transport.outbox import Waiting, flush_all
 from radius.transport.udp import Address, bind_udp, connect_udp, make_flow_reader
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
 
@@ -36,7 +36,7 @@ def readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(udp, "batch", load_batch() if request.param == "batch" else None)
 
 
-QUEUE: list[Outbox] = []
+QUEUE: list[Waiting] = []
 
 
 def ask(flow: UdpFlow, octets: bytes = b"question") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from radius.transport import udp
-from radius.transport.outbox import MAX_WAITING, Outbox, flush_all
+from radius.transport.outbox import MAX_WAITING, Outbox, Waiting, flush_all
 from radius.transport.udp import bind_udp, connect_udp
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
 
@@ -46,7 +46,7 @@ def received(bound: socket.socket) -> list[bytes]:
 class TestOutbox:
     def test_waits_for_the_end_of_the_turn(self, receiver: socket.socket, sender: socket.socket) -> None:
         """Nothing leaves before the flush, then everything does, in its order and to its receiver."""
-        queue: list[Outbox] = []
+        queue: list[Waiting] = []
         box = Outbox(sender, queue, is_addressed=True)
         for number in range(5):
             box.put(b"%d" % number, receiver.getsockname())
@@ -58,7 +58,7 @@ class TestOutbox:
 
     def test_full_box_goes_at_once(self, receiver: socket.socket, sender: socket.socket) -> None:
         """A long turn keeps no datagram for its whole length, and loses none."""
-        queue: list[Outbox] = []
+        queue: list[Waiting] = []
         box = Outbox(sender, queue, is_addressed=True)
         for number in range(2 * MAX_WAITING + 1):
             box.put(b"%d" % number, receiver.getsockname())
@@ -68,7 +68,7 @@ class TestOutbox:
 
     def test_connected_socket_needs_no_address(self, receiver: socket.socket) -> None:
         """A flow has one receiver."""
-        queue: list[Outbox] = []
+        queue: list[Waiting] = []
         with connect_udp(*receiver.getsockname()[:2]) as connected:
             box = Outbox(connected, queue, is_addressed=False)
             box.put(b"first")
@@ -79,7 +79,7 @@ class TestOutbox:
     def test_told_error_costs_no_datagram(self) -> None:
         """An ICMP error of an earlier datagram is told instead of sending: it is sent once more."""
         told: list[int] = []
-        queue: list[Outbox] = []
+        queue: list[Waiting] = []
         with bind_udp("127.0.0.1", 0) as closed:
             port = closed.getsockname()[1]
         with connect_udp("127.0.0.1", port) as connected:
@@ -95,7 +95,7 @@ class TestOutbox:
 
     def test_datagram_that_can_not_be_sent_is_lost_alone(self, receiver: socket.socket, sender: socket.socket) -> None:
         """Those behind it arrive."""
-        queue: list[Outbox] = []
+        queue: list[Waiting] = []
         box = Outbox(sender, queue, is_addressed=True)
         address: Any = receiver.getsockname()
         for octets in (b"first", b"x" * 70_000, b"last"):
@@ -105,7 +105,7 @@ class TestOutbox:
 
     def test_closed_socket_is_let_be(self, receiver: socket.socket) -> None:
         """What waited in it is lost, and the descriptor may be somebody else's."""
-        queue: list[Outbox] = []
+        queue: list[Waiting] = []
         connected = connect_udp(*receiver.getsockname()[:2])
         box = Outbox(connected, queue, is_addressed=False)
         box.put(b"late")

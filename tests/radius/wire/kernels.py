@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import cast
 
 from radius.transport import udp
+from radius.transport.tls import records
 from radius.wire import native
 from radius.wire.calls import calls
 from radius.wire.native import Kernel
@@ -36,7 +37,7 @@ def compile_extension(room: str, name: str) -> ModuleType:
         warnings = ("-Wall", "-Wextra", "-Wconversion", "-Wno-sign-conversion", "-Werror")
         include = f"-I{sysconfig.get_path('include')}"
         subprocess.run([COMPILER, *FLAGS, *warnings, "-fPIC", "-shared", include, "-o", library, source], check=True)
-        full_name = f"radius.{room}.{name}"
+        full_name = f"radius.{room.replace('/', '.')}.{name}"
         spec = spec_from_file_location(full_name, library, loader=ExtensionFileLoader(full_name, str(library)))
         assert spec is not None
         assert spec.loader is not None
@@ -55,6 +56,14 @@ def load_kernel() -> Kernel:
 def load_batch() -> udp.Batch:
     """The same for the reader of many datagrams."""
     return cast("udp.Batch", compile_extension("transport", "_batch"))
+
+
+@cache
+def load_records() -> records.Native:
+    """The same for the records of TLS connections; it uses the OpenSSL that pyOpenSSL uses."""
+    module = cast("records.Native", compile_extension("transport/tls", "_records"))
+    assert records.bind_native(module)
+    return module
 
 
 @contextmanager

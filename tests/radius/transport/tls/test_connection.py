@@ -2,21 +2,33 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic, time
 
 import pytest
 import uvloop
+from OpenSSL import SSL
 
 from radius.errors import DropReason
-from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
+from radius.transport.outbox import Waiting, flush_all
+from radius.transport.tls import records
+from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection, one_by_one
 from radius.transport.tls.contexts import Judge, Trust
 from radius.transport.tls.identity import PeerIdentity
 from tests.radius.transport.tls.members import Authority, names_of
+from tests.radius.wire.kernels import HAS_COMPILER, load_records
 
 PACKET = bytes((1, 7)) + (20).to_bytes(2) + bytes(16)
 SECONDS = 5.0
+
+
+@pytest.fixture(params=["python", "native"], autouse=True)
+def kind_of_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs with the native part that reads and writes records, and without."""
+    if request.param == "native" and not HAS_COMPILER:
+        pytest.skip("the native part is optional; it needs gcc and python3-dev")
+    monkeypatch.setattr(records, "native", load_records() if request.param == "native" else None)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +56,7 @@ class End:
     connections: list[TlsConnection] = field(default_factory=list[TlsConnection])
 
     def events(self) -> Events:
-        return Events(self.connections.append, self._take, lambda _, reason: self.closings.append(reason))
+        return Events(self.connections.append, one_by_one(self._take), lambda _, reason: self.closings.append(reason))
 
     def _take(self, _connection: TlsConnection, packet: bytes, _now: float) -> DropReason | None:
         self.packets.append(packet)
@@ -214,9 +226,11 @@ class TestDeadlines:
             async with listening(server, here) as port:
                 await dial(client, there, port)
                 await until(lambda: bool(here.connections))
-                here.connections[0].check(monotonic(), time() + 86_395)
+                identity = here.connections[0].identity
+                assert identity is not None
+                here.connections[0].check(monotonic(), identity.not_after - 1)
                 assert not here.connections[0].is_closed
-                here.connections[0].check(monotonic(), time() + 86_401)
+                here.connections[0].check(monotonic(), identity.not_after)
                 assert here.closings == [Closing.NOT_TRUSTED]
                 await until(lambda: there.closings == [Closing.BY_PEER])
 
@@ -257,3 +271,174 @@ class TestDeadlines:
                 assert here.closings == [Closing.NOT_READING]
 
         run_in_loop(run())
+
+
+class TestBatches:
+    """What comes at once is given at once, and what is sent in one turn travels together."""
+
+    def test_what_one_read_brings_is_one_call(self, server: Trust, client: Trust) -> None:
+        """Packets of many records that arrive together are told together, the connection counts each."""
+
+        async def run() -> None:
+            batches: list[list[bytes]] = []
+            here, there = End(), End()
+            events = Events(here.connections.append, lambda _, packets, __: batches.append(packets), lambda _, __: None)
+            tls = client.dial(anybody, "fed.example.org")
+            end = TlsConnection(server.accept(anybody), events, Deadlines())
+            join(end, tls)
+            for _ in range(40):
+                tls.sendall(PACKET)
+            end.data_received(tls.bio_read(1 << 16))
+            assert batches == [[PACKET] * 40]
+            assert end.received == 40
+            tls.sendall(PACKET[:7])
+            end.data_received(tls.bio_read(1 << 16))
+            assert batches == [[PACKET] * 40]
+            end.check(monotonic() + 11, time())
+            assert end.is_closed  # the rest of it did not come in time
+            assert not there.packets
+
+        run_in_loop(run())
+
+    def test_nothing_is_read_after_a_packet_that_is_refused(self, server: Trust, client: Trust) -> None:
+        """The connection ends with it, though others stood behind it in the same read."""
+
+        async def run() -> None:
+            here, there = End(DropReason.ATTRIBUTE_LENGTH), End()
+            async with listening(server, here) as port:
+                connection = await dial(client, there, port)
+                for _ in range(3):
+                    connection.send(PACKET)
+                await until(lambda: bool(here.closings and there.closings))
+                assert here.packets == [PACKET]
+                assert here.closings == [Closing.MALFORMED]
+
+        run_in_loop(run())
+
+    def test_connection_that_ends_in_the_middle(self, server: Trust, client: Trust) -> None:
+        """Who ends the connection while it looks at a packet is given none of those behind it."""
+
+        async def run() -> None:
+            seen: list[bytes] = []
+
+            def take(connection: TlsConnection, packet: bytes, _now: float) -> None:
+                seen.append(packet)
+                connection.abort(Closing.NOT_READING)
+
+            here, there = End(), End()
+            events = Events(here.connections.append, one_by_one(take), lambda _, reason: here.closings.append(reason))
+            tls = client.dial(anybody, "fed.example.org")
+            end = TlsConnection(server.accept(anybody), events, Deadlines())
+            join(end, tls)
+            for _ in range(3):
+                tls.sendall(PACKET)
+            tls.shutdown()
+            end.data_received(tls.bio_read(1 << 16))
+            assert seen == [PACKET]
+            assert here.closings == [Closing.NOT_READING]
+            assert not there.closings
+
+        run_in_loop(run())
+
+    def test_last_words_are_heard(self, server: Trust, client: Trust) -> None:
+        """Packets that came with the end of the stream are given before it is told."""
+
+        async def run() -> None:
+            here = End()
+            tls = client.dial(anybody, "fed.example.org")
+            end = TlsConnection(server.accept(anybody), here.events(), Deadlines())
+            join(end, tls)
+            tls.sendall(PACKET * 2)
+            tls.shutdown()
+            end.data_received(tls.bio_read(1 << 16))
+            assert here.packets == [PACKET] * 2
+            assert here.closings == [Closing.BY_PEER]
+
+        run_in_loop(run())
+
+    def test_full_record_does_not_wait(self, server: Trust, client: Trust) -> None:
+        """In a long turn what fills a record is written at once, and the rest at its end, all in order."""
+
+        async def run() -> None:
+            here, turn = End(), list[Waiting]()
+            tls = client.dial(anybody, "fed.example.org")
+            end = TlsConnection(server.accept(anybody), here.events(), Deadlines(), turn)
+            wire = join(end, tls)
+            sent = [bytes((2, 1)) + (4096).to_bytes(2) + number.to_bytes(4092) for number in range(9)]
+            for packet in sent:
+                assert end.send(packet)
+            assert len(wire.written) == 2
+            assert turn == [end]
+            flush_all(turn)
+            assert len(wire.written) == 3
+            tls.bio_write(b"".join(wire.written))
+            assert b"".join(tls.recv(65_536) for _ in range(3)) == b"".join(sent)
+
+        run_in_loop(run())
+
+    def test_turn_is_one_write(self, server: Trust, client: Trust) -> None:
+        """With somebody who flushes at the end of the turn, nothing is written before, and then all of it at once."""
+
+        async def run() -> None:
+            here, turn = End(), list[Waiting]()
+            tls = client.dial(anybody, "fed.example.org")
+            end = TlsConnection(server.accept(anybody), here.events(), Deadlines(), turn)
+            wire = join(end, tls)
+            wire.written.clear()
+            for _ in range(30):
+                assert end.send(PACKET)
+            assert turn == [end]
+            assert wire.written == []
+            flush_all(turn)
+            assert turn == []
+            (octets,) = wire.written
+            assert len(octets) < 32 * len(PACKET)  # one record
+            tls.bio_write(octets)
+            assert tls.recv(65_536) == PACKET * 30
+            end.pause_writing()
+            assert end.send(PACKET)
+            flush_all(turn)
+            assert len(wire.written) == 1  # it waits for the peer
+            end.resume_writing()
+            assert len(wire.written) == 2
+            assert end.send(PACKET)
+            end.close()
+            flush_all(turn)
+            assert len(wire.written) == 4  # the packet and close_notify, once
+
+        run_in_loop(run())
+
+
+class Wire(asyncio.Transport):
+    """A network that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+def join(end: TlsConnection, tls: SSL.Connection) -> Wire:
+    """The end's handshake with that other end is done."""
+    wire = Wire()
+    end.connection_made(wire)
+    while not end.is_ready:
+        with suppress(SSL.WantReadError):
+            tls.do_handshake()
+        with suppress(SSL.WantReadError):
+            end.data_received(tls.bio_read(1 << 16))
+        for octets in wire.written:
+            tls.bio_write(octets)
+        wire.written.clear()
+    return wire
