@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
 
 class SharedSecret(bytes):
@@ -99,9 +100,8 @@ class HomeServer:
     realms: tuple[str, ...] = field(default=(), compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Realm:
-    """A realm and where its requests go."""
+class Realm(NamedTuple):
+    """A realm and where its requests go; a tuple, since there are many and a snapshot is read when a process starts."""
 
     name: str  # lower-case A-labels
     library: str

@@ -25,7 +25,7 @@ from federation.trust.keystore import Sealer
 
 # The seal is bound to the shape of the values, so that a file of another version is not read as if it were this one's.
 _SHAPE: Final = "; ".join(
-    f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
+    f"{kind.__name__}({', '.join(kind._fields if issubclass(kind, Realm) else (each.name for each in fields(kind)))})"
     for kind in (
         Client,
         EapServerCredentials,
