@@ -22,6 +22,7 @@ class SharedSecret(bytes):
     __str__ = __repr__
 
 
+ACCOUNTING = "/acct"  # what the key of a home server ends with where it is asked for accounting
 RADSEC_SECRET = SharedSecret(b"radsec")  # RFC 6614 §2.3: over TLS the secret protects nothing
 
 
@@ -99,6 +100,11 @@ class HomeServer:
     # That are its library's, for NAIRealm in its certificate (RFC 7585 §2.2); another realm makes it no other server.
     realms: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def is_for_accounting(self) -> bool:
+        """Whether this is a home server as it takes accounting."""
+        return self.key.count("/") > 1 and self.key.endswith(ACCOUNTING)
+
 
 class Realm(NamedTuple):
     """A realm and where its requests go; a tuple, since there are many and a snapshot is read when a process starts."""
@@ -153,6 +159,28 @@ class PeerTrust:
         return foreign is None or foreign.admits(library, issuers, now)
 
 
+class Trail(NamedTuple):
+    """How much of the audit trail a snapshot has followed: its last entry, whose digest stands for all before it."""
+
+    entry: int = 0
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What clients and home servers a snapshot has that another, which was made before it, had not.
+
+    It holds for who has exactly that other one in force: both tables are named by their identity.
+    """
+
+    clients: "tuple[Client, ...]"  # of the one before
+    home_servers: "Mapping[str, HomeServer]"  # of the one before
+    removed_clients: tuple[str, ...]  # keys
+    changed_clients: "tuple[Client, ...]"  # with those that are new
+    removed_home_servers: tuple[str, ...]  # keys
+    changed_home_servers: "tuple[HomeServer, ...]"
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a proxy needs to know, at one revision of the registry."""
@@ -168,6 +196,8 @@ class Snapshot:
     denied_realms: tuple[str, ...] = ()  # exact names, "*.suffix" or "name.*"; see federation.policy
     default_home_servers: tuple[str, ...] = ()  # where unknown realms go; empty: nowhere
     peer_trust: PeerTrust | None = None  # None: no RADIUS/TLS
+    trail: Trail = field(default=Trail(), compare=False)
+    difference: Difference | None = field(default=None, compare=False, repr=False)  # None: it was made from nothing
 
 
 @dataclass(frozen=True, slots=True)
