@@ -199,6 +199,11 @@ class Snapshot:
     trail: Trail = field(default=Trail(), compare=False)
     difference: Difference | None = field(default=None, compare=False, repr=False)  # None: it was made from nothing
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether it is what the registry had at its revision, as far as the trail tells."""
+        return self.trail.entry > 0
+
 
 @dataclass(frozen=True, slots=True)
 class EapServerCredentials:
@@ -229,3 +234,8 @@ class HomeSnapshot:
     credentials: EapServerCredentials
     clients: tuple[Client, ...] = ()  # who may ask a home server that stands alone: its access_points
     peer_trust: PeerTrust | None = None  # what one that stands alone shows over RADIUS/TLS; None: it does not speak it
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether it is what the registry had at its revision."""
+        return True

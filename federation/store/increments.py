@@ -26,6 +26,7 @@ from federation.store.compile import (
     read_members,
     validate_snapshot,
 )
+from federation.store.saved import move_hosted
 from federation.store.tables.registry import AuditRow, FederationRow, LibraryRow
 from federation.trust.keystore import Sealer
 
@@ -104,26 +105,8 @@ class SnapshotCompiler:
         self._places: dict[object, str] | None = None  # networks and names in certificates, with their libraries
 
     def resume(self, snapshot: Snapshot) -> Snapshot:
-        """The next snapshot is made from this one, which was saved; returns it as it is here and now.
-
-        Biebroam's own home servers may listen elsewhere since it was saved.
-        """
-        hosted = {key: server for key, server in snapshot.home_servers.items() if server.is_hosted}
-        servers = Shards(snapshot.home_servers).replace(hosted, self._hosted)
-        self._last = Snapshot(
-            revision=snapshot.revision,
-            federation=snapshot.federation,
-            clients=snapshot.clients,
-            home_servers=servers,
-            dynamic_authorization_servers=Shards(snapshot.dynamic_authorization_servers),
-            dynamic_authorization_clients=snapshot.dynamic_authorization_clients,
-            realms=Shards(snapshot.realms),
-            denied_realms=snapshot.denied_realms,
-            default_home_servers=snapshot.default_home_servers,
-            peer_trust=snapshot.peer_trust,
-            # Other keys of hosted servers are in the realms of every hosted library: all are read again.
-            trail=snapshot.trail if hosted.keys() == self._hosted.keys() else Trail(),
-        )
+        """The next snapshot is made from this one, which was saved; returns it as `move_hosted` does."""
+        self._last = move_hosted(snapshot, self._hosted)
         self._owned = self._places = None
         return self._last
 

@@ -11,7 +11,7 @@ import os
 import pickle
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
 from pathlib import Path
@@ -119,6 +119,20 @@ def load_snapshot(path: Path, kind: type[AnySnapshot], sealer: Sealer) -> AnySna
         return _read_pieces(path.read_bytes(), kind, sealer)
     except (OSError, TrustError, pickle.UnpicklingError, EOFError, AttributeError):
         return None
+
+
+def move_hosted(snapshot: Snapshot, hosted: Mapping[str, HomeServer]) -> Snapshot:
+    """The saved snapshot as it is here and now: Biebroam's own home servers may listen elsewhere since it was saved.
+
+    With other keys than they had, they are in the routes of every hosted library: the snapshot then has followed no
+    trail, and all is to be read again. The same object where nothing is different.
+    """
+    earlier = {key: server for key, server in snapshot.home_servers.items() if server.is_hosted}
+    if earlier == hosted:
+        return snapshot
+    servers = Shards(snapshot.home_servers).replace(earlier, hosted)
+    trail = snapshot.trail if earlier.keys() == hosted.keys() else Trail()
+    return replace(snapshot, home_servers=servers, trail=trail)
 
 
 def _pieces_of(snapshot: Snapshot | HomeSnapshot, sealer: Sealer) -> Iterator[bytes]:

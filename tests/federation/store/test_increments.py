@@ -63,6 +63,7 @@ class World:
         """The process was killed, and goes on from what was saved."""
         save_snapshot(self.folder / "kept", snapshot, self.sealer)
         saved = load_snapshot(self.folder / "kept", Snapshot, self.sealer)
+        assert saved is not None
         assert saved == snapshot
         self.compiler = SnapshotCompiler(self.sealer, HOSTED)
         assert self.compiler.resume(saved) == snapshot
@@ -153,42 +154,47 @@ def deny(pattern: str) -> Step:
     )
 
 
+def remove_library(library: str) -> Step:
+    return lambda change: libraries.remove_library(change, OPERATOR, library)
+
+
+def turn_subrealms(library: str, name: str, below: object) -> Step:
+    return lambda change: realms.change_realm(change, OPERATOR, library, name, includes_subrealms=bool(below))
+
+
+def order(library: str, names: Sequence[str]) -> Step:
+    return lambda change: realms.order_realms(change, OPERATOR, library, names)
+
+
+def remove_realm(library: str, name: str) -> Step:
+    return lambda change: realms.remove_realm(change, OPERATOR, library, name)
+
+
+def remove_server(library: str, name: str) -> Step:
+    return lambda change: home_servers.remove_home_server(change, OPERATOR, library, name)
+
+
+def remove_point(library: str, name: str) -> Step:
+    return lambda change: access_points.remove_access_point(change, OPERATOR, library, name)
+
+
+def turn(library: str, roles: Sequence[MemberRole], active: object) -> Step:
+    return turn_library(library, roles, active=bool(active))
+
+
 ROLES = st.sampled_from(((MemberRole.HOME,), (MemberRole.VISITED,), tuple(MemberRole)))
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.builds(add_library, LIBRARY),
-    st.builds(lambda library: lambda change: libraries.remove_library(change, OPERATOR, library), LIBRARY),
-    st.builds(
-        lambda library, roles, active: turn_library(library, roles, active=active), LIBRARY, ROLES, st.booleans()
-    ),
+    st.builds(remove_library, LIBRARY),
+    st.builds(turn, LIBRARY, ROLES, st.booleans()),
     st.builds(move_realm, NAMES, LIBRARY),
-    st.builds(
-        lambda library, name, below: (
-            lambda change: realms.change_realm(change, OPERATOR, library, name, includes_subrealms=below)
-        ),
-        LIBRARY,
-        NAMES,
-        st.booleans(),
-    ),
-    st.builds(
-        lambda library, names: lambda change: realms.order_realms(change, OPERATOR, library, names),
-        LIBRARY,
-        st.lists(NAMES, unique=True),
-    ),
-    st.builds(
-        lambda library, name: lambda change: realms.remove_realm(change, OPERATOR, library, name), LIBRARY, NAMES
-    ),
+    st.builds(turn_subrealms, LIBRARY, NAMES, st.booleans()),
+    st.builds(order, LIBRARY, st.lists(NAMES, unique=True)),
+    st.builds(remove_realm, LIBRARY, NAMES),
     st.builds(add_server, LIBRARY, ITEM, NUMBER),
-    st.builds(
-        lambda library, name: lambda change: home_servers.remove_home_server(change, OPERATOR, library, name),
-        LIBRARY,
-        ITEM,
-    ),
+    st.builds(remove_server, LIBRARY, ITEM),
     st.builds(add_point, LIBRARY, ITEM, NUMBER),
-    st.builds(
-        lambda library, name: lambda change: access_points.remove_access_point(change, OPERATOR, library, name),
-        LIBRARY,
-        ITEM,
-    ),
+    st.builds(remove_point, LIBRARY, ITEM),
     st.builds(deny, st.sampled_from(("gmail.com", "*.local"))),
 )
 
@@ -295,9 +301,9 @@ class TestCompiler:
             world.make(step)
         before = world.follow()
         assert before.difference is None
-        world.make(lambda change: access_points.remove_access_point(change, OPERATOR, "leesstad", "one"))
+        world.make(remove_point("leesstad", "one"))
         world.make(add_point("leesstad", "three", 3))
-        world.make(lambda change: home_servers.remove_home_server(change, OPERATOR, "leesstad", "one"))
+        world.make(remove_server("leesstad", "one"))
         world.make(add_server("boekenburg", "two", 4))
         difference = world.follow().difference
         assert difference is not None
