@@ -91,7 +91,7 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
         from federation.services.recorder import Recorder, RecorderSettings
 
         return Recorder(open_registry(settings), directory.run, RecorderSettings.parse(*settings.recording))
-    from federation.services.feed import SnapshotFeed, SnapshotRole, compile_for_home, compile_for_proxy, hosted_secret
+    from federation.services.feed import ProxyCompiler, SnapshotFeed, SnapshotRole, compile_for_home, hosted_secret
     from federation.snapshot import HomeSnapshot, Snapshot
     from federation.statistics.outlet import Outlet
     from federation.trust.keystore import load_sealer
@@ -110,11 +110,13 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
         proxy = ProxyService(
             ProxySockets(sockets["auth"], sockets["acct"], sockets["radsec"]), loop_key=sealer.derive(b"proxy-state")
         )
+        compiler = ProxyCompiler(sealer, settings.hosted_addresses)
         feed = SnapshotFeed(
             Snapshot,
             saved_path=directory.snapshot,
             swap=proxy.swap,
-            compile_newest=lambda session: compile_for_proxy(session, sealer, settings.hosted_addresses),
+            compile_newest=compiler.compile,
+            resume=compiler.resume,
             **common,
         )
         return SnapshotRole(proxy, feed, Outlet(proxy.take_events, directory.run))

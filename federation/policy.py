@@ -30,7 +30,7 @@ DEFAULT_DENIED_REALMS: tuple[str, ...] = (
 class DenyList:
     """Realms that are refused: exact names, `*.suffix` and `name.*`, looked up by label."""
 
-    __slots__ = ("_exact", "_prefixes", "_suffixes")
+    __slots__ = ("_exact", "_prefix_labels", "_prefixes", "_suffix_labels", "_suffixes")
 
     def __init__(self, patterns: Iterable[str]) -> None:
         """Raises InvalidPolicy for a pattern with a star anywhere but as its first or last label."""
@@ -51,16 +51,28 @@ class DenyList:
         self._exact = frozenset(exact)
         self._suffixes = frozenset(suffixes)
         self._prefixes = frozenset(prefixes)
+        # A realm may have a hundred labels; only as many as a pattern has are looked at.
+        self._suffix_labels = max((suffix.count(".") + 1 for suffix in suffixes), default=0)
+        self._prefix_labels = max((prefix.count(".") + 1 for prefix in prefixes), default=0)
 
     def denies(self, realm: str) -> bool:
         """Whether a looked-up realm is on the list: `*.name` denies what ends in .name, `name.*` what begins so."""
         if realm in self._exact:
             return True
-        at = realm.find(".")
-        while at >= 0:
-            if realm[at + 1 :] in self._suffixes or realm[:at] in self._prefixes:
+        at = len(realm)
+        for _ in range(self._suffix_labels):
+            at = realm.rfind(".", 0, at)
+            if at < 0:
+                break
+            if realm[at + 1 :] in self._suffixes:
                 return True
+        at = -1
+        for _ in range(self._prefix_labels):
             at = realm.find(".", at + 1)
+            if at < 0:
+                break
+            if realm[:at] in self._prefixes:
+                return True
         return False
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
 
 class SharedSecret(bytes):
@@ -21,6 +22,7 @@ class SharedSecret(bytes):
     __str__ = __repr__
 
 
+ACCOUNTING = "/acct"  # what the key of a home server ends with where it is asked for accounting
 RADSEC_SECRET = SharedSecret(b"radsec")  # RFC 6614 §2.3: over TLS the secret protects nothing
 
 
@@ -98,10 +100,14 @@ class HomeServer:
     # That are its library's, for NAIRealm in its certificate (RFC 7585 §2.2); another realm makes it no other server.
     realms: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def is_for_accounting(self) -> bool:
+        """Whether this is a home server as it takes accounting."""
+        return self.key.count("/") > 1 and self.key.endswith(ACCOUNTING)
 
-@dataclass(frozen=True, slots=True)
-class Realm:
-    """A realm and where its requests go."""
+
+class Realm(NamedTuple):
+    """A realm and where its requests go; a tuple, since there are many and a snapshot is read when a process starts."""
 
     name: str  # lower-case A-labels
     library: str
@@ -153,6 +159,28 @@ class PeerTrust:
         return foreign is None or foreign.admits(library, issuers, now)
 
 
+class Trail(NamedTuple):
+    """How much of the audit trail a snapshot has followed: its last entry, whose digest stands for all before it."""
+
+    entry: int = 0
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What clients and home servers a snapshot has that another, which was made before it, had not.
+
+    It holds for who has exactly that other one in force: both tables are named by their identity.
+    """
+
+    clients: "tuple[Client, ...]"  # of the one before
+    home_servers: "Mapping[str, HomeServer]"  # of the one before
+    removed_clients: tuple[str, ...]  # keys
+    changed_clients: "tuple[Client, ...]"  # with those that are new
+    removed_home_servers: tuple[str, ...]  # keys
+    changed_home_servers: "tuple[HomeServer, ...]"
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a proxy needs to know, at one revision of the registry."""
@@ -168,6 +196,13 @@ class Snapshot:
     denied_realms: tuple[str, ...] = ()  # exact names, "*.suffix" or "name.*"; see federation.policy
     default_home_servers: tuple[str, ...] = ()  # where unknown realms go; empty: nowhere
     peer_trust: PeerTrust | None = None  # None: no RADIUS/TLS
+    trail: Trail = field(default=Trail(), compare=False)
+    difference: Difference | None = field(default=None, compare=False, repr=False)  # None: it was made from nothing
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether it is what the registry had at its revision, as far as the trail tells."""
+        return self.trail.entry > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +234,8 @@ class HomeSnapshot:
     credentials: EapServerCredentials
     clients: tuple[Client, ...] = ()  # who may ask a home server that stands alone: its access_points
     peer_trust: PeerTrust | None = None  # what one that stands alone shows over RADIUS/TLS; None: it does not speak it
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether it is what the registry had at its revision."""
+        return True

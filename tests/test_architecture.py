@@ -12,7 +12,8 @@ PACKAGES = ("radius", "federation", "api", "config")
 STANDARD_LIBRARY = frozenset(sys.stdlib_module_names)
 
 FEDERATION_CORE = frozenset(
-    f"federation.{name}" for name in ("names", "model", "routing", "policy", "snapshot", "events", "reasons", "errors")
+    f"federation.{name}"
+    for name in ("names", "model", "routing", "policy", "snapshot", "shards", "events", "reasons", "errors")
 )
 FEDERATION_OUTER = frozenset(f"federation.{name}" for name in ("store", "services", "trust", "identity", "statistics"))
 

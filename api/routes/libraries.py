@@ -1,5 +1,8 @@
 """Libraries, the members of the federation."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from fastapi import APIRouter, Response, status
 
 from api.conditions import IfMatch, IfNoneMatch
@@ -13,6 +16,15 @@ from federation.errors import InvalidInput
 from federation.services import libraries, realms
 
 router = APIRouter(prefix="/v1/libraries", tags=["libraries"])
+
+
+@contextmanager
+def _at_realm(number: int) -> Generator[None]:
+    """What can not be inside the block is the body's realm with that number."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(error.message, field=f"/realms/{number}") from None
 
 
 @router.get("")
@@ -32,11 +44,7 @@ def add_library(body: NewLibrary, changing: Changing, response: Response) -> Lib
         libraries.add_library(
             change, actor, library_id=body.id, name=body.name, roles=body.roles, operator_name=body.operator_name
         )
-        for number, realm in enumerate(body.realms):
-            try:
-                realms.add_realm(change, actor, body.id, name=realm)
-            except InvalidInput as error:
-                raise InvalidInput(error.message, field=f"/realms/{number}") from None
+        realms.add_realms(change, actor, body.id, [(name, False) for name in body.realms], at=_at_realm)
         library = libraries.show_library(change.session, actor, body.id)
         if not body.is_active:
             library = libraries.change_library(

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from federation.errors import Conflict, InvalidDocument, InvalidInput, NotFound
 from federation.model import Actor, Created, MemberRole
+from federation.names import normalise_realm
 from federation.policy import DEFAULT_DENIED_REALMS
 from federation.services import access_points, home_servers, identity_settings, libraries, realms, settings
 from federation.services.cycles import find_cycles
@@ -113,6 +114,7 @@ class _Work:
         self._session = change.session
         self._actor = actor
         self._document = document
+        self._realms: dict[str, tuple[str, bool]] = {}  # of those that are there: library, with sub-realms
 
     def prune(self) -> None:
         named = {library.id: library for library in self._document.libraries}
@@ -137,6 +139,7 @@ class _Work:
         for index, library in enumerate(self._document.libraries):
             with _at(f"/libraries/{index}"):
                 self._apply_library(library)
+        self._read_realms()
         for index, library in enumerate(self._document.libraries):
             self._free_realms(index, library)
         for index, library in enumerate(self._document.libraries):
@@ -187,28 +190,47 @@ class _Work:
             is_active=library.active,
         )
 
+    def _read_realms(self) -> None:
+        """Who has each realm of the document, and whether with its sub-realms."""
+        names: list[str] = []
+        for index, library in enumerate(self._document.libraries):
+            for number, realm in enumerate(library.realms):
+                with _at(f"/libraries/{index}/realms/{number}"):
+                    names.append(parse_realm(realm.name, ""))
+        columns = select(RealmRow.name, RealmRow.library_id, RealmRow.includes_subrealms)
+        for start in range(0, len(names), realms.NAMES_AT_A_TIME):
+            found = self._session.execute(
+                columns.where(RealmRow.name.in_(names[start : start + realms.NAMES_AT_A_TIME]))
+            )
+            self._realms.update((name, (library, includes)) for name, library, includes in found)
+
     def _free_realms(self, index: int, library: LibrarySection) -> None:
         """Before any realm is taken: those that move leave their owner, and sub-realms are let go."""
         for number, realm in enumerate(library.realms):
+            name = normalise_realm(realm.name)
+            owner, includes = self._realms.get(name, ("", False))
             with _at(f"/libraries/{index}/realms/{number}"):
-                row = self._session.get(RealmRow, parse_realm(realm.name, ""))
-                if row is not None and row.library_id != library.id:
-                    realms.remove_realm(self._change, self._actor, row.library_id, row.name)
-                elif row is not None and not realm.subrealms:
-                    realms.change_realm(self._change, self._actor, library.id, row.name, includes_subrealms=False)
+                if owner and owner != library.id:
+                    realms.remove_realm(self._change, self._actor, owner, name)
+                    del self._realms[name]
+                elif includes and not realm.subrealms:
+                    realms.change_realm(self._change, self._actor, library.id, name, includes_subrealms=False)
 
     def _apply_realms(self, index: int, library: LibrarySection) -> None:
-        names: list[str] = []
-        for number, realm in enumerate(library.realms):
-            with _at(f"/libraries/{index}/realms/{number}"):
-                name = parse_realm(realm.name, "")
-                names.append(name)
-                if self._session.get(RealmRow, name) is None:
-                    realms.add_realm(
-                        self._change, self._actor, library.id, name=name, includes_subrealms=realm.subrealms
-                    )
-                else:
-                    realms.change_realm(self._change, self._actor, library.id, name, includes_subrealms=realm.subrealms)
+        names = [normalise_realm(realm.name) for realm in library.realms]
+        new = [number for number, name in enumerate(names) if name not in self._realms]
+        realms.add_realms(
+            self._change,
+            self._actor,
+            library.id,
+            [(names[number], library.realms[number].subrealms) for number in new],
+            at=lambda place: _at(f"/libraries/{index}/realms/{new[place]}"),
+        )
+        for number, (name, realm) in enumerate(zip(names, library.realms, strict=True)):
+            _, includes = self._realms.get(name, ("", True))
+            if realm.subrealms and not includes:
+                with _at(f"/libraries/{index}/realms/{number}"):
+                    realms.change_realm(self._change, self._actor, library.id, name, includes_subrealms=True)
         realms.order_realms(self._change, self._actor, library.id, names)
 
     def _apply_access_points(self, index: int, library: LibrarySection) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Select, Text, cast, or_, select
+from sqlalchemy import ColumnElement, Select, Text, cast, or_, select
 from sqlalchemy.orm import Session
 
 from federation.errors import Conflict, NotFound
@@ -195,26 +195,47 @@ def revoke_all(change: Change, library: str) -> int:
     return _revoke_rows(change, rows, RevocationReason.CESSATION_OF_OPERATION)
 
 
-def revoke_unowned(change: Change, realm: str) -> int:
-    """Every certificate with a name in *realm* that is no longer its library's is revoked; returns how many were.
+def revoke_unowned(change: Change, realm: str, *others: str) -> int:
+    """Every certificate with a name in these realms that is no longer its library's is revoked; returns how many were.
 
-    Call it when a realm has gained or lost its owner: what was a library's own name may be its neighbour's now.
+    Call it when realms have gained or lost their owners: what was a library's own name may be its neighbour's now.
     """
-    mentions = or_(
-        cast(CertificateRow.names, Text).contains(realm, autoescape=True),
-        cast(CertificateRow.nai_realms, Text).contains(realm, autoescape=True),
-    )
-    rows = change.session.scalars(_active_peers().where(mentions)).all()
+    rows: Sequence[CertificateRow]
+    if not others:
+        rows = change.session.scalars(_active_peers().where(_mentions(realm))).all()
+    else:  # one look at all certificates costs less than one for each realm
+        realms = {realm, *others}
+        columns = _active_peers().with_only_columns(
+            CertificateRow.serial, CertificateRow.names, CertificateRow.nai_realms
+        )
+        serials = [
+            serial
+            for serial, names, nai_realms in change.session.execute(columns)
+            if any(_is_below(name, realms) for name in (*names, *nai_realms))
+        ]
+        rows = [row for serial in serials if (row := change.session.get(CertificateRow, serial)) is not None]
     if not rows:  # as nearly always: then a realm costs no look at all the others
         return 0
-    realms = _owners_of_realms(change.session)
+    owners = _owners_of_realms(change.session)
     unowned: list[CertificateRow] = []
     for row in rows:
         try:
-            verify_ownership(row.names, row.nai_realms, row.library_id or "", realms)
+            verify_ownership(row.names, row.nai_realms, row.library_id or "", owners)
         except RequestRefused:
             unowned.append(row)
     return _revoke_rows(change, unowned, RevocationReason.AFFILIATION_CHANGED)
+
+
+def _mentions(realm: str) -> ColumnElement[bool]:
+    return or_(
+        cast(CertificateRow.names, Text).contains(realm, autoescape=True),
+        cast(CertificateRow.nai_realms, Text).contains(realm, autoescape=True),
+    )
+
+
+def _is_below(name: str, realms: set[str]) -> bool:
+    labels = name.removeprefix("*.").split(".")
+    return any(".".join(labels[start:]) in realms for start in range(len(labels)))
 
 
 def _active_peers() -> Select[CertificateRow]:

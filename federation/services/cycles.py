@@ -51,11 +51,11 @@ class Cycle:
 
 def find_cycles(session: Session, subjects: Collection[str] | None = None) -> list[Cycle]:
     """The circles of active libraries, ordered; only those that touch one of the subjects when they are given."""
-    servers = list(_read_servers(session))
-    if not servers:
-        return []
-    own_hosts = {(library, place) for library, _, place, _ in servers}
     networks, names = _read_proxies(session)
+    if not networks and not names:
+        return []
+    servers = list(_read_servers(session))
+    own_hosts = {(library, place) for library, _, place, _ in servers}
     found: list[Cycle] = []
     for library, name, place, transport in servers:
         matching = names.get(place, ()) if transport is Transport.TLS else _match(networks, place)

@@ -16,12 +16,13 @@ from federation.errors import SnapshotRejected, TrustError
 from federation.snapshot import HomeServer, HomeSnapshot, SharedSecret, Snapshot
 from federation.statistics.outlet import Outlet
 from federation.store.follower import SnapshotFollower
-from federation.store.saved import AnySnapshot, load_snapshot
+from federation.store.saved import AnySnapshot, load_snapshot, move_hosted
 from federation.trust.keystore import Sealer
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from federation.store.increments import SnapshotCompiler
     from federation.store.session import Store
     from federation.trust.folder import TrustFolder
 
@@ -55,10 +56,12 @@ class SnapshotFeed(Generic[AnySnapshot]):
         compile_newest: "Callable[[Session], AnySnapshot]",
         saves: bool,
         is_stale: Callable[[], bool] = lambda: False,
+        resume: Callable[[AnySnapshot], AnySnapshot] = lambda saved: saved,
     ) -> None:
         """`swap` puts a snapshot in force, or raises ValueError; `saves`: this process keeps the last good one.
 
-        `is_stale` says that a snapshot has to be made anew though the registry is the same.
+        `is_stale` says that a snapshot has to be made anew though the registry is the same. `resume` gets the saved
+        one before it is put in force, and returns it as it is to be.
         """
         self.refused: tuple[str, ...] = ()
         self.revision = 0
@@ -68,6 +71,7 @@ class SnapshotFeed(Generic[AnySnapshot]):
         self._sealer = sealer
         self._swap_in_service = swap
         self._compile_in_session = compile_newest
+        self._resume = resume
         self._store: Store | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looked = asyncio.Event()
@@ -90,11 +94,17 @@ class SnapshotFeed(Generic[AnySnapshot]):
 
     def load_saved(self) -> None:
         """The last good snapshot is in force, if there is one that can be used."""
-        saved = load_snapshot(self._saved_path, self._kind, self._sealer)
-        if saved is not None:
+        gc.disable()  # no walk through what is read finds anything
+        try:
+            saved = load_snapshot(self._saved_path, self._kind, self._sealer)
+            if saved is None:
+                return
+            saved = self._resume(saved)
             with suppress(ValueError):  # such as a certificate that can not be used; the registry has another
                 self._swap(saved)
-                self._follower.revision = saved.revision
+                self._follower.revision = saved.revision if saved.is_up_to_date else -1
+        finally:
+            gc.enable()
 
     async def start(self) -> None:
         """The registry has been looked at, or could not be within some seconds; from now on it is followed."""
@@ -258,6 +268,37 @@ def compile_for_home(session: "Session", sealer: Sealer, folder: "TrustFolder | 
 
     snapshot = compile_home_snapshot(session, sealer, load_eap_credentials(session, sealer))
     return snapshot if folder is None else replace(snapshot, peer_trust=folder.read())
+
+
+class ProxyCompiler:
+    """Makes the snapshots of a proxy of this node, whose own home servers listen at `addresses`, one from the other."""
+
+    def __init__(self, sealer: Sealer, addresses: tuple[tuple[str, int], ...]) -> None:
+        """Nothing is read yet, and SQLAlchemy not loaded; see SnapshotFeed."""
+        self._sealer = sealer
+        self._hosted = {server.key: server for server in build_hosted(addresses, sealer)}
+        self._resumed: Snapshot | None = None
+        self._compiler: SnapshotCompiler | None = None
+
+    def resume(self, saved: Snapshot) -> Snapshot:
+        """The first one is made from this; returns it with this node's own home servers where they are now."""
+        self._resumed = move_hosted(saved, self._hosted)
+        return self._resumed
+
+    def compile(self, session: "Session") -> Snapshot:
+        """The snapshot of what the session sees; raises as `compile_for_proxy` does."""
+        from federation.services.authorities import load_peer_trust  # noqa: PLC0415 - as above
+        from federation.store.increments import SnapshotCompiler  # noqa: PLC0415 - as above
+
+        if self._compiler is None:
+            self._compiler = SnapshotCompiler(self._sealer, self._hosted.values())
+            if self._resumed is not None:
+                self._compiler.resume(self._resumed)
+                self._resumed = None
+        snapshot = self._compiler.compile(session)
+        with suppress(TrustError):  # as in compile_for_proxy
+            snapshot = replace(snapshot, peer_trust=load_peer_trust(session, self._sealer))
+        return snapshot
 
 
 def find_client_secret(snapshot: Snapshot, address: str) -> SharedSecret | None:

@@ -1,8 +1,9 @@
 """Realms: which names a library's patrons have. A realm has one owner, in the whole federation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from federation.errors import Conflict, InvalidInput, NotFound
@@ -12,6 +13,9 @@ from federation.services.certificates import revoke_unowned
 from federation.services.registry import Change, check_version, cursor_page, find_library, require_operator
 from federation.services.values import parse_realm
 from federation.store.tables.registry import FederationRow, RealmRow
+
+NAMES_AT_A_TIME = 500  # SQLite takes 32,766 values in a statement
+FEW = 10  # realms with sub-realms that are asked for one by one
 
 
 def add_realm(
@@ -25,22 +29,66 @@ def add_realm(
         InvalidInput: it is no realm, or the federation refuses it.
         Conflict: it has an owner, or lies under a realm of another library that includes its sub-realms.
     """
+    return add_realms(change, actor, library_id, [(name, includes_subrealms)])[0]
+
+
+def add_realms(
+    change: Change,
+    actor: Actor,
+    library_id: str,
+    wanted: Sequence[tuple[str, bool]],
+    *,
+    at: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> list[RealmEntry]:
+    """The library owns all these realms; with each comes whether its sub-realms are included.
+
+    What is asked of the database does not grow with their number, but for a share of every few hundred. What one of
+    them is refused for is raised inside `at` of its place. Raises as `add_realm` does.
+    """
     library = find_library(change.session, actor, library_id)
     require_operator(actor)
-    realm = parse_realm(name, "/name")
     settings = change.session.get(FederationRow, 1)
-    if settings is not None and DenyList(settings.denied_realms).denies(realm):
-        raise InvalidInput(f"{realm} is on the federation's deny list; its requests would be refused", field="/name")
-    _check_owners(change.session, realm, library.id, includes_subrealms=includes_subrealms)
-    position = change.session.scalar(_next_position(library.id)) or 0
-    row = RealmRow(
-        name=realm, library_id=library.id, position=position, includes_subrealms=includes_subrealms, version=1
-    )
-    change.session.add(row)
+    denied = DenyList(settings.denied_realms if settings is not None else ())
+    names: list[str] = []
+    for number, (text, _) in enumerate(wanted):
+        with at(number):
+            name = parse_realm(text, "/name")
+            if denied.denies(name):
+                raise InvalidInput(
+                    f"{name} is on the federation's deny list; its requests would be refused", field="/name"
+                )
+            names.append(name)
+    owners = _Owners(change.session, names, [name for name, (_, below) in zip(names, wanted, strict=True) if below])
+    for number, (name, (_, below)) in enumerate(zip(names, wanted, strict=True)):
+        with at(number):
+            owners.check(name, library.id, includes_subrealms=below)
+            owners.add(name, library.id, includes_subrealms=below)
+    first = change.session.scalar(_next_position(library.id)) or 0
+    entries = [
+        RealmEntry(name, LibraryId(library.id), below, version=1)
+        for name, (_, below) in zip(names, wanted, strict=True)
+    ]
+    if not entries:
+        return []
+    rows = [
+        {
+            "name": entry.name,
+            "library_id": library.id,
+            "position": position,
+            "includes_subrealms": entry.includes_subrealms,
+            "version": entry.version,
+        }
+        for position, entry in enumerate(entries, start=first)
+    ]
     change.session.flush()
-    change.record("realm.add", _subject(row), library=library.id, after=_state(row))
-    revoke_unowned(change, row.name)  # a neighbour may hold a certificate below it
-    return _describe(row)
+    change.session.execute(insert(RealmRow), rows)  # no objects: there may be thousands
+    change.session.expire(library, ["realms"])
+    for entry in entries:
+        subject = f"library/{library.id}/realm/{entry.name}"
+        after = {"includes_subrealms": entry.includes_subrealms}
+        change.record("realm.add", subject, library=library.id, after=after)
+    revoke_unowned(change, *names)  # a neighbour may hold a certificate below one of them
+    return entries
 
 
 def show_realm(session: Session, actor: Actor, library_id: str, name: str) -> RealmEntry:
@@ -99,21 +147,22 @@ def order_realms(change: Change, actor: Actor, library_id: str, names: Sequence[
     """
     library = find_library(change.session, actor, library_id)
     require_operator(actor)
-    query = select(RealmRow).where(RealmRow.library_id == library.id).order_by(RealmRow.position, RealmRow.name)
-    rows = list(change.session.scalars(query))
+    query = select(RealmRow.name).where(RealmRow.library_id == library.id)
+    before = list(change.session.scalars(query.order_by(RealmRow.position, RealmRow.name)))
     first = {name: place for place, name in enumerate(names)}
-    wanted = sorted(rows, key=lambda row: first.get(row.name, len(first)))  # stable: the others keep their order
-    if wanted != rows:
-        for position, row in enumerate(wanted):
-            row.position = position
-        change.session.flush()
+    wanted = sorted(before, key=lambda name: first.get(name, len(first)))  # stable: the others keep their order
+    if wanted != before:
+        change.session.execute(
+            update(RealmRow).execution_options(synchronize_session=False),
+            [{"name": name, "position": position} for position, name in enumerate(wanted)],
+        )
         change.session.expire(library, ["realms"])
         change.record(
             "realm.order",
             f"library/{library.id}",
             library=library.id,
-            before={"realms": [row.name for row in rows]},
-            after={"realms": [row.name for row in wanted]},
+            before={"realms": before},
+            after={"realms": wanted},
         )
 
 
@@ -145,28 +194,58 @@ def _find(session: Session, actor: Actor, library_id: str, name: str) -> RealmRo
     return row
 
 
-def _check_owners(session: Session, realm: str, library_id: str, *, includes_subrealms: bool) -> None:
-    """One owner each; and nobody takes a name out of, or wraps one around, what is another library's."""
-    existing = session.get(RealmRow, realm)
-    if existing is not None and existing.library_id != library_id:
-        raise Conflict(f"{realm} has an owner already")
-    if existing is not None and existing.includes_subrealms == includes_subrealms:
-        raise Conflict(f"library {library_id!r} has {realm} already")
+class _Owners:
+    """Who owns some names, and what lies above and below them, read for all of them at once."""
+
+    def __init__(self, session: Session, names: Sequence[str], including: Sequence[str]) -> None:
+        """Of `including` it is known what lies below them."""
+        self._known: dict[str, tuple[str, bool]] = {}  # library, whether it includes its sub-realms
+        self._below: dict[str, list[tuple[str, str]]] = {}  # name and library of what lies below
+        asked = sorted({*names, *(parent for name in names for parent in _parents_of(name))})
+        columns = select(RealmRow.name, RealmRow.library_id, RealmRow.includes_subrealms)
+        for start in range(0, len(asked), NAMES_AT_A_TIME):
+            found = session.execute(columns.where(RealmRow.name.in_(asked[start : start + NAMES_AT_A_TIME])))
+            self._known.update((name, (library, includes)) for name, library, includes in found)
+        if len(including) > FEW:  # one walk through all, instead of one for each
+            self._below = {name: [] for name in including}
+            for name, library in session.execute(select(RealmRow.name, RealmRow.library_id)):
+                for parent in _parents_of(name):
+                    if parent in self._below:
+                        self._below[parent].append((name, library))
+            return
+        for parent in including:
+            below = select(RealmRow.name, RealmRow.library_id).where(RealmRow.name.endswith(f".{parent}"))
+            self._below[parent] = [(name, library) for name, library in session.execute(below)]
+
+    def check(self, realm: str, library_id: str, *, includes_subrealms: bool) -> None:
+        """One owner each; and nobody takes a name out of, or wraps one around, what is another library's."""
+        owner, includes = self._known.get(realm, ("", False))
+        if owner and owner != library_id:
+            raise Conflict(f"{realm} has an owner already")
+        if owner and includes == includes_subrealms:
+            raise Conflict(f"library {library_id!r} has {realm} already")
+        for parent in _parents_of(realm):
+            its_owner, its_includes = self._known.get(parent, (library_id, False))
+            if its_includes and its_owner != library_id:
+                raise Conflict(f"{realm} lies under {parent}, which belongs to another library with its sub-realms")
+        if includes_subrealms:
+            for name, its_owner in self._below[realm]:
+                if its_owner != library_id:
+                    raise Conflict(f"{name} lies under {realm} and belongs to another library")
+
+    def add(self, realm: str, library_id: str, *, includes_subrealms: bool) -> None:
+        """It is the library's from now on, too."""
+        self._known[realm] = (library_id, includes_subrealms)
+
+
+def _parents_of(realm: str) -> list[str]:
     labels = realm.split(".")
-    parents = [".".join(labels[n:]) for n in range(1, len(labels) - 1)]
-    wrapping = session.scalars(
-        select(RealmRow).where(
-            RealmRow.name.in_(parents), RealmRow.includes_subrealms, RealmRow.library_id != library_id
-        )
-    ).first()
-    if wrapping is not None:
-        raise Conflict(f"{realm} lies under {wrapping.name}, which belongs to another library with its sub-realms")
-    if includes_subrealms:
-        below = session.scalars(
-            select(RealmRow).where(RealmRow.name.endswith(f".{realm}"), RealmRow.library_id != library_id)
-        ).first()
-        if below is not None:
-            raise Conflict(f"{below.name} lies under {realm} and belongs to another library")
+    return [".".join(labels[start:]) for start in range(1, len(labels) - 1)]
+
+
+def _check_owners(session: Session, realm: str, library_id: str, *, includes_subrealms: bool) -> None:
+    including = [realm] if includes_subrealms else []
+    _Owners(session, [realm], including).check(realm, library_id, includes_subrealms=includes_subrealms)
 
 
 def _next_position(library_id: str) -> Select[int]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
 
 from federation.errors import Conflict, Forbidden, NotFound, VersionConflict
 from federation.model import Actor, Page, Role
@@ -26,6 +27,8 @@ from federation.trust.keystore import Sealer
 __all__ = ["Actor", "Change", "Page", "Registry", "Role"]
 
 FIRST_DIGEST = "0" * 64  # what the chain of the audit trail begins with
+_AUDIT_COLUMNS = tuple(column.key for column in AuditRow.__table__.columns if not column.primary_key)
+_LIBRARIES_AT_A_TIME = 500  # SQLite takes 32,766 values in a statement
 _ROUTES = ("access-point.", "home-server.", "library.")  # actions that may change where requests go
 Item = TypeVar("Item")
 
@@ -46,6 +49,7 @@ class Change:
     now: datetime
     revision: int  # that the registry will have when this change is kept
     _records: list[AuditRow] = field(default_factory=list[AuditRow])
+    _touched: set[str] = field(default_factory=set[str])  # libraries that are to be marked as changed
 
     def record(
         self,
@@ -78,8 +82,10 @@ class Change:
             )
         )
         if library is not None:
-            row = self.session.get(LibraryRow, library)
-            if row is not None:
+            row = self.session.identity_map.get(identity_key(LibraryRow, library))
+            if row is None:
+                self._touched.add(library)
+            elif row.revision != self.revision:
                 row.revision = self.revision
                 row.changed_at = self.now
 
@@ -102,8 +108,17 @@ class Change:
         digest = last.digest if last else FIRST_DIGEST
         for row in self._records:
             digest = row.digest = digest_of(row, digest)
-            self.session.add(row)
-            self.session.flush()
+        self.session.flush()
+        # Rows, not objects: a document may make a hundred thousand of them, and all wait for the lock that is held.
+        self.session.execute(insert(AuditRow), [_columns_of(row) for row in self._records])
+        touched = sorted(self._touched)
+        for start in range(0, len(touched), _LIBRARIES_AT_A_TIME):
+            self.session.execute(
+                update(LibraryRow)
+                .where(LibraryRow.id.in_(touched[start : start + _LIBRARIES_AT_A_TIME]))
+                .values(revision=self.revision, changed_at=self.now)
+                .execution_options(synchronize_session=False)
+            )
         settings = self.session.get(FederationRow, 1)
         if settings is not None:
             settings.revision = self.revision
@@ -148,6 +163,10 @@ class Registry:
                 change.finish()
         if change.records and not dry_run:
             self._announce(revision)
+
+
+def _columns_of(row: AuditRow) -> dict[str, object]:
+    return {name: getattr(row, name) for name in _AUDIT_COLUMNS}
 
 
 def digest_of(row: AuditRow, before: str) -> str:

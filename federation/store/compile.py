@@ -2,18 +2,19 @@
 
 import hmac
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from federation.errors import NotFound, SnapshotRejected
 from federation.model import ClientKind, MemberRole, StoreKind
 from federation.policy import DenyList
 from federation.snapshot import (
+    ACCOUNTING,
     RADSEC_SECRET,
     Client,
     EapMethod,
@@ -51,30 +52,24 @@ def compile_snapshot(session: Session, sealer: Sealer, hosted: tuple[HomeServer,
         SnapshotRejected: what is registered can not be followed; each reason names its place.
         TrustError: a secret does not open.
     """
-    settings = _settings(session)
+    settings = find_settings(session)
     servers: dict[str, HomeServer] = {server.key: server for server in hosted}
     hosted_keys = tuple(servers)
     realms: dict[str, Realm] = {}
-    members = _read_members(session, sealer)
+    members = read_members(session, sealer)
     for member in members:
-        names = tuple(name for name, _ in member.realms)
-        for server in (*member.home_servers, *member.accounting_servers):
-            servers[server.key] = replace(server, realms=names)
-        keys = tuple(server.key for server in member.home_servers) or hosted_keys
-        accounting_keys = tuple(server.key for server in member.accounting_servers)
-        if MemberRole.HOME in member.roles:
-            for name, includes_subrealms in member.realms:
-                realms[name] = Realm(name, member.id, keys, includes_subrealms, accounting_keys)
-    visited = [member for member in members if MemberRole.VISITED in member.roles]
+        servers.update((server.key, server) for server in member.all_home_servers())
+        realms.update((realm.name, realm) for realm in member.routes(hosted_keys))
+    visited = [member for member in members if member.is_visited]
     clients = [client for member in visited for client in member.clients]
     changeable = {server.key: server for member in visited for server in member.dynamic_authorization_servers}
     snapshot = Snapshot(
         revision=settings.revision,
-        federation=_federation(settings),
+        federation=describe_federation(settings),
         clients=tuple(clients),
         home_servers=servers,
         dynamic_authorization_servers=changeable,
-        dynamic_authorization_clients=_find_changers(clients, members) if changeable else (),
+        dynamic_authorization_clients=find_changers(clients, servers.values()) if changeable else (),
         realms=realms,
         denied_realms=tuple(settings.denied_realms),
     )
@@ -91,8 +86,8 @@ def compile_home_snapshot(session: Session, sealer: Sealer, credentials: EapServ
         NotFound: the registry has no settings yet.
         TrustError: a secret does not open.
     """
-    settings = _settings(session)
-    members = _read_members(session, sealer)
+    settings = find_settings(session)
+    members = read_members(session, sealer)
     identities = {row.library_id: row for row in session.scalars(select(IdentityRow))}
     realms: dict[str, HostedRealm] = {}
     for member in members:
@@ -106,7 +101,7 @@ def compile_home_snapshot(session: Session, sealer: Sealer, credentials: EapServ
             for name, includes_subrealms in member.realms
         )
     clients = [client for member in members for client in member.clients]
-    return HomeSnapshot(settings.revision, _federation(settings), realms, credentials, tuple(clients))
+    return HomeSnapshot(settings.revision, describe_federation(settings), realms, credentials, tuple(clients))
 
 
 def validate_snapshot(snapshot: Snapshot) -> list[str]:
@@ -157,18 +152,24 @@ def validate_candidate(session: Session) -> list[str]:
     return reasons
 
 
-def _settings(session: Session) -> FederationRow:
+def find_settings(session: Session) -> FederationRow:
+    """The one row of settings, as it is now.
+
+    Raises:
+        NotFound: the registry has none yet.
+    """
     row = session.get(FederationRow, 1, populate_existing=True)
     if row is None:
         raise NotFound("the federation has no settings yet: run `biebroam init`")
     return row
 
 
-def _federation(row: FederationRow) -> Federation:
+def describe_federation(row: FederationRow) -> Federation:
+    """What they say of the federation as a whole."""
     return Federation(row.name, row.country, row.eap_server_name)
 
 
-class _Member(NamedTuple):
+class Member(NamedTuple):
     """An active library with what is its own."""
 
     id: str
@@ -177,37 +178,62 @@ class _Member(NamedTuple):
     realms: list[tuple[str, bool]]  # with whether sub-realms are included; in the library's order
     home_servers: list[HomeServer]
     accounting_servers: list[HomeServer]  # of the same servers, where the library wants its patrons' accounting
-    clients: list[Client]
+    clients: list[Client]  # by name
     dynamic_authorization_servers: list[HomeServer]
 
+    @property
+    def is_visited(self) -> bool:
+        """Whether visitors sign in at it: its clients may ask."""
+        return MemberRole.VISITED in self.roles
 
-def _read_members(session: Session, sealer: Sealer) -> list[_Member]:
-    """The active libraries, ordered by id.
+    def all_home_servers(self) -> list[HomeServer]:
+        """Its home servers, with those of accounting as servers of their own; each knows the library's realms."""
+        names = tuple(name for name, _ in self.realms)
+        return [replace(server, realms=names) for server in (*self.home_servers, *self.accounting_servers)]
+
+    def routes(self, hosted: tuple[str, ...]) -> list[Realm]:
+        """Its realms, if its patrons roam, and where their requests go: `hosted`, if it has no home servers."""
+        if MemberRole.HOME not in self.roles:
+            return []
+        keys = tuple(server.key for server in self.home_servers) or hosted
+        accounting_keys = tuple(server.key for server in self.accounting_servers)
+        return [Realm(name, self.id, keys, includes, accounting_keys) for name, includes in self.realms]
+
+
+def read_members(session: Session, sealer: Sealer, only: Sequence[str] | None = None) -> list[Member]:
+    """The active libraries, ordered by id; of these alone when some are named, as many as a statement takes.
 
     Columns are read, not objects of the mapping: a compilation shares its process with the packet path, and objects for
     a hundred thousand realms would cost it seconds of the interpreter and hundreds of megabytes.
     """
-    query = (
-        select(LibraryRow.id, LibraryRow.roles, LibraryRow.operator_name)
-        .where(LibraryRow.is_active)
-        .order_by(LibraryRow.id)
-    )
+    query = select(LibraryRow.id, LibraryRow.roles, LibraryRow.operator_name).where(LibraryRow.is_active)
+    query = query.where(_among(LibraryRow.id, only))
     members = {
-        row[0]: _Member(
+        row[0]: Member(
             *row, realms=[], home_servers=[], accounting_servers=[], clients=[], dynamic_authorization_servers=[]
         )
-        for row in session.execute(query)
+        # Sorted here: databases order text each in their own way.
+        for row in sorted(session.execute(query), key=lambda row: row[0])
     }
     realms = select(RealmRow.library_id, RealmRow.name, RealmRow.includes_subrealms)
-    for library, name, includes_subrealms in session.execute(realms.order_by(RealmRow.position, RealmRow.name)):
+    realms = realms.where(_among(RealmRow.library_id, only)).order_by(RealmRow.position, RealmRow.name)
+    for library, name, includes_subrealms in session.execute(realms):
         if library in members:
             members[library].realms.append((name, includes_subrealms))
-    _read_home_servers(session, sealer, members)
-    _read_clients(session, sealer, members)
+    _read_home_servers(session, sealer, members, only)
+    _read_clients(session, sealer, members, only)
+    for member in members.values():
+        member.clients.sort(key=lambda client: client.key)
     return list(members.values())
 
 
-def _read_home_servers(session: Session, sealer: Sealer, members: Mapping[str, _Member]) -> None:
+def _among(column: InstrumentedAttribute[str], only: Sequence[str] | None) -> ColumnElement[bool]:
+    return true() if only is None else column.in_(only)
+
+
+def _read_home_servers(
+    session: Session, sealer: Sealer, members: Mapping[str, Member], only: Sequence[str] | None
+) -> None:
     query = select(
         HomeServerRow.library_id,
         HomeServerRow.name,
@@ -218,7 +244,8 @@ def _read_home_servers(session: Session, sealer: Sealer, members: Mapping[str, _
         HomeServerRow.weight,
         HomeServerRow.sealed_secret,
         HomeServerRow.require_message_authenticator,
-    ).order_by(HomeServerRow.position, HomeServerRow.id)
+    )
+    query = query.where(_among(HomeServerRow.library_id, only)).order_by(HomeServerRow.position, HomeServerRow.id)
     for library, name, transport, host, port, accounting_port, weight, sealed, required in session.execute(query):
         if library in members:
             context = HomeServerRow.context_of(library, name)
@@ -237,12 +264,15 @@ def _read_home_servers(session: Session, sealer: Sealer, members: Mapping[str, _
                 members[library].accounting_servers.append(
                     # Its answers are signed by themselves, and few servers put Message-Authenticator into them.
                     replace(
-                        server, key=f"{server.key}/acct", port=accounting_port, requires_message_authenticator=False
+                        server,
+                        key=f"{server.key}{ACCOUNTING}",
+                        port=accounting_port,
+                        requires_message_authenticator=False,
                     )
                 )
 
 
-def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Member]) -> None:
+def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, Member], only: Sequence[str] | None) -> None:
     query = select(
         AccessPointRow.library_id,
         AccessPointRow.name,
@@ -259,7 +289,8 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, _Membe
         AccessPointRow.protocol_errors,
         AccessPointRow.on_timeout,
         AccessPointRow.require_message_authenticator,
-    ).order_by(AccessPointRow.name)
+    )
+    query = query.where(_among(AccessPointRow.library_id, only)).order_by(AccessPointRow.name)
     nas_key = sealer.derive(b"operator-nas-identifier")
     for row in session.execute(query):
         library, name, address, sealed, port = row.library_id, row.name, row.address, row.sealed_secret, row.coa_port
@@ -307,7 +338,7 @@ def _name_opaquely(key: bytes, name: str) -> bytes:
     return hmac.digest(key, name.encode(), "sha256").hex()[:16].encode()
 
 
-def _find_changers(clients: Sequence[Client], members: Sequence[_Member]) -> tuple[Client, ...]:
+def find_changers(clients: Iterable[Client], home_servers: Iterable[HomeServer]) -> tuple[Client, ...]:
     """The home servers that are no clients beside it, as those that may change the sessions of their patrons.
 
     A packet is known by the address that it comes from. One inside a client's network is that client's, or a library
@@ -318,9 +349,9 @@ def _find_changers(clients: Sequence[Client], members: Sequence[_Member]) -> tup
     lengths = {(network.version, network.prefixlen) for network in taken}
     servers = [
         (ip_network(server.host), server)
-        for member in members
-        for server in member.home_servers
-        if server.transport is Transport.UDP and _is_address(server.host)
+        for server in sorted(home_servers, key=lambda server: server.key)
+        if server.transport is Transport.UDP and not server.is_hosted and not server.is_for_accounting
+        if _is_address(server.host)
     ]
     counts = Counter(network for network, _ in servers)
     return tuple(
@@ -348,7 +379,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _operator_name_of(member: _Member) -> str:
+def _operator_name_of(member: Member) -> str:
     """The library's Operator-Name (RFC 5580 §4.1): as it says, or its first realm."""
     if member.operator_name:
         return member.operator_name

@@ -1,14 +1,24 @@
-"""The last good snapshot on disk, sealed: a process starts and works from it while the database is away."""
+"""The last good snapshot on disk, sealed: a process starts and works from it while the database is away.
+
+The file is a row of sealed pieces, each led by its length: the head, which says how many follow, then some hundred
+realms, home servers or clients each. Written in one piece, 100,000 realms would keep everybody else of the process from
+the interpreter for a second and more. What the seal of a piece is bound to has the file's own number and the piece's
+place in it, so that no piece can be left out, moved, or brought from another file.
+"""
 
 import io
 import os
 import pickle
+import secrets
 import tempfile
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from federation.errors import TrustError
+from federation.shards import Shards
 from federation.snapshot import (
     Client,
     EapServerCredentials,
@@ -20,12 +30,18 @@ from federation.snapshot import (
     PeerTrust,
     Realm,
     Snapshot,
+    Trail,
 )
 from federation.trust.keystore import Sealer
 
+
+def _names_of(kind: type[Any]) -> tuple[str, ...]:  # Any: a dataclass or a named tuple
+    return tuple(getattr(kind, "_fields", ())) or tuple(field.name for field in fields(kind))
+
+
 # The seal is bound to the shape of the values, so that a file of another version is not read as if it were this one's.
 _SHAPE: Final = "; ".join(
-    f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
+    f"{kind.__name__}({', '.join(_names_of(kind))})"
     for kind in (
         Client,
         EapServerCredentials,
@@ -37,11 +53,44 @@ _SHAPE: Final = "; ".join(
         PeerTrust,
         Realm,
         Snapshot,
+        Trail,
     )
 )
 _MODULES: Final = frozenset({"federation.snapshot", "ipaddress"})
+_LENGTH_OCTETS: Final = 4
+ROWS: Final = 500  # of a piece: to pack and to seal them takes under a millisecond
 
 AnySnapshot = TypeVar("AnySnapshot", Snapshot, HomeSnapshot)
+
+
+class _Rows(NamedTuple):
+    """A long table of a snapshot, which travels as plain tuples: to make objects again is quicker than to unpickle."""
+
+    field: str
+    take_apart: Callable[[Any], tuple[Any, ...]]  # Any: of whatever the table holds
+    make: Callable[[Sequence[Any]], Any]
+    is_by: str = ""  # the attribute that is its key; empty: the table is a tuple
+
+
+def _make_from(kind: type[Any]) -> Callable[[Sequence[Any]], Any]:
+    return lambda row: kind(*row)
+
+
+_take_client, _make_client = attrgetter(*_names_of(Client)), _make_from(Client)
+_take_server, _make_server = attrgetter(*_names_of(HomeServer)), _make_from(HomeServer)
+_TABLES: Final[dict[type[Snapshot | HomeSnapshot], tuple[_Rows, ...]]] = {
+    Snapshot: (
+        _Rows("realms", tuple, Realm._make, "name"),
+        _Rows("home_servers", _take_server, _make_server, "key"),
+        _Rows("clients", _take_client, _make_client),
+        _Rows("dynamic_authorization_servers", _take_server, _make_server, "key"),
+        _Rows("dynamic_authorization_clients", _take_client, _make_client),
+    ),
+    HomeSnapshot: (
+        _Rows("realms", attrgetter(*_names_of(HostedRealm)), _make_from(HostedRealm), "name"),
+        _Rows("clients", _take_client, _make_client),
+    ),
+}
 
 
 def save_snapshot(path: Path, snapshot: Snapshot | HomeSnapshot, sealer: Sealer) -> None:
@@ -50,12 +99,12 @@ def save_snapshot(path: Path, snapshot: Snapshot | HomeSnapshot, sealer: Sealer)
     Raises:
         OSError: the disk is full or not writable; the earlier file stays.
     """
-    content = pickle.dumps(snapshot, protocol=pickle.HIGHEST_PROTOCOL)
-    sealed = sealer.seal(content, _context(type(snapshot)))
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(sealed)
+            for sealed in _pieces_of(snapshot, sealer):
+                file.write(len(sealed).to_bytes(_LENGTH_OCTETS))
+                file.write(sealed)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -67,12 +116,81 @@ def save_snapshot(path: Path, snapshot: Snapshot | HomeSnapshot, sealer: Sealer)
 def load_snapshot(path: Path, kind: type[AnySnapshot], sealer: Sealer) -> AnySnapshot | None:
     """The snapshot in the file; None when there is none that this version wrote and this node's key opens."""
     try:
-        content = sealer.open(path.read_bytes(), _context(kind))
-        # Whoever can seal holds the node key and needs no pickle to do harm; the classes are bounded all the same.
-        found = _Unpickler(io.BytesIO(content)).load()
+        return _read_pieces(path.read_bytes(), kind, sealer)
     except (OSError, TrustError, pickle.UnpicklingError, EOFError, AttributeError):
         return None
-    return found if isinstance(found, kind) else None
+
+
+def move_hosted(snapshot: Snapshot, hosted: Mapping[str, HomeServer]) -> Snapshot:
+    """The saved snapshot as it is here and now: Biebroam's own home servers may listen elsewhere since it was saved.
+
+    With other keys than they had, they are in the routes of every hosted library: the snapshot then has followed no
+    trail, and all is to be read again. The same object where nothing is different.
+    """
+    earlier = {key: server for key, server in snapshot.home_servers.items() if server.is_hosted}
+    if earlier == hosted:
+        return snapshot
+    servers = Shards(snapshot.home_servers).replace(earlier, hosted)
+    trail = snapshot.trail if earlier.keys() == hosted.keys() else Trail()
+    return replace(snapshot, home_servers=servers, trail=trail)
+
+
+def _pieces_of(snapshot: Snapshot | HomeSnapshot, sealer: Sealer) -> Iterator[bytes]:
+    number = secrets.token_hex(16)
+    tables = [(rows, _values_of(getattr(snapshot, rows.field))) for rows in _TABLES[type(snapshot)]]
+    counts = [len(values) for _, values in tables]
+    emptied: dict[str, Any] = {rows.field: {} if rows.is_by else () for rows, _ in tables}
+    if isinstance(snapshot, Snapshot):
+        emptied["difference"] = None  # to one that nobody has when this is read
+    context = _context(type(snapshot))
+    yield sealer.seal(_pack((number, counts, replace(snapshot, **emptied))), context)
+    place = 0
+    for rows, values in tables:
+        for start in range(0, len(values), ROWS):
+            taken = [rows.take_apart(value) for value in values[start : start + ROWS]]
+            yield sealer.seal(_pack(taken), f"{context}:{number}:{place}")
+            place += 1
+
+
+def _values_of(table: Any) -> Sequence[Any]:  # noqa: ANN401 - a mapping or a tuple of a snapshot
+    return table if isinstance(table, tuple) else list(table.values())  # pyright: ignore[reportUnknownVariableType] - as above
+
+
+def _read_pieces(octets: bytes, kind: type[AnySnapshot], sealer: Sealer) -> AnySnapshot | None:
+    pieces, at = list[bytes](), 0
+    while at < len(octets):
+        start = at + _LENGTH_OCTETS
+        at = start + int.from_bytes(octets[at:start])
+        pieces.append(octets[start:at])
+    if not pieces:
+        return None
+    context = _context(kind)
+    number, counts, head = _unpack(sealer.open(pieces[0], context))
+    if not isinstance(head, kind):
+        return None
+    filled: dict[str, Any] = {}
+    place = 0
+    for rows, count in zip(_TABLES[kind], counts, strict=True):
+        values: list[Any] = []
+        while len(values) < count:
+            if place + 1 >= len(pieces):
+                return None
+            found = _unpack(sealer.open(pieces[place + 1], f"{context}:{number}:{place}"))
+            values.extend(map(rows.make, found))
+            place += 1
+        filled[rows.field] = (
+            Shards(zip(map(attrgetter(rows.is_by), values), values, strict=True)) if rows.is_by else tuple(values)
+        )
+    return replace(head, **filled) if place + 1 == len(pieces) else None
+
+
+def _pack(content: object) -> bytes:
+    return pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _unpack(octets: bytes) -> Any:  # noqa: ANN401 - what `_pieces_of` has sealed
+    # Whoever can seal holds the node key and needs no pickle to do harm; the classes are bounded all the same.
+    return _Unpickler(io.BytesIO(octets)).load()
 
 
 def _context(kind: type[Snapshot | HomeSnapshot]) -> str:

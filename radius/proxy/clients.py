@@ -1,7 +1,7 @@
 """Clients as the packet path needs them: what a packet asks of them is computed once."""
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from federation.policy import (
@@ -190,6 +190,10 @@ def operator_nas_identifiers_of(packet: Packet) -> bytes:
     )
 
 
+def _number_of(network: IPv4Network | IPv6Network) -> int:
+    return int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
+
+
 def _build_vlan(vlan: int | None) -> bytes:
     """The three attributes that put a session into a VLAN (RFC 3580 §3.31)."""
     if vlan is None:
@@ -213,19 +217,51 @@ class Clients:
         """`known` are states of an earlier snapshot, used again where the client is the same."""
         known = known or {}
         self._cache: dict[str, ClientState | None] = {}
-        prefixes: dict[tuple[int, int], dict[int, ClientState]] = {}
+        self._by_prefix: list[tuple[tuple[int, int], dict[int, ClientState]]] = []  # the longest first
         self.by_name: dict[str, ClientState] = {}  # the name in its certificate, lower-case
+        self.states: dict[str, ClientState] = {}
         for client in clients:
             earlier = known.get(client.key)
-            state = earlier if earlier is not None and earlier.client == client else ClientState(client)
-            if client.certificate_name is not None:
-                self.by_name[client.certificate_name.lower()] = state
-            for network in client.networks:
-                by_network = prefixes.setdefault((network.version, network.prefixlen), {})
-                by_network[int(network.network_address) >> (network.max_prefixlen - network.prefixlen)] = state
-        self._by_prefix = sorted(prefixes.items(), key=lambda item: -item[0][1])
-        self.states = {state.key: state for _, by_network in self._by_prefix for state in by_network.values()}
-        self.states.update((state.key, state) for state in self.by_name.values())
+            is_same = earlier is not None and (earlier.client is client or earlier.client == client)
+            self._add(earlier if earlier is not None and is_same else ClientState(client))
+
+    def change(self, removed: Iterable[str], changed: Iterable[ClientState]) -> None:
+        """The clients of these keys are gone; those of these states are new, or in the place of another."""
+        for key in removed:
+            self._remove(key)
+        for state in changed:
+            self._remove(state.key)
+        for state in changed:
+            self._add(state)
+        self._cache.clear()
+
+    def _add(self, state: ClientState) -> None:
+        client = state.client
+        if client.certificate_name is not None:
+            self.by_name[client.certificate_name.lower()] = state
+        for network in client.networks:
+            kind = (network.version, network.prefixlen)
+            found = [by_network for known, by_network in self._by_prefix if known == kind]
+            if not found:
+                found.append({})
+                self._by_prefix.append((kind, found[0]))
+                self._by_prefix.sort(key=lambda item: -item[0][1])
+            found[0][_number_of(network)] = state
+        self.states[state.key] = state
+
+    def _remove(self, key: str) -> None:
+        """What is another's by now stays."""
+        state = self.states.pop(key, None)
+        if state is None:
+            return
+        client = state.client
+        if client.certificate_name is not None and self.by_name.get(client.certificate_name.lower()) is state:
+            del self.by_name[client.certificate_name.lower()]
+        for network in client.networks:
+            for kind, by_network in self._by_prefix:
+                number = _number_of(network)
+                if kind == (network.version, network.prefixlen) and by_network.get(number) is state:
+                    del by_network[number]
 
     def find(self, host: str) -> ClientState | None:
         """Return the client that sends from that address, as recvfrom writes it."""

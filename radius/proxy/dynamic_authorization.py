@@ -82,6 +82,11 @@ class Operators:
             if client.dynamic_authorization_server:
                 self._servers.setdefault(client.library, []).append(client)
 
+    def follow(self, snapshot: Snapshot) -> "Operators":
+        """Return what they are in a snapshot with the same clients, whose realms may be others."""
+        self._snapshot = snapshot
+        return self
+
     @property
     def is_nobody(self) -> bool:
         """Whether no access point of the federation takes changes."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from federation.events import Outcome, SignIn
 from federation.reasons import RefusalReason
-from federation.snapshot import Realm, Snapshot
+from federation.snapshot import Difference, Realm, Snapshot
 from radius.errors import DropReason
 from radius.exchange.admission import KnownStates
 from radius.exchange.duplicates import Duplicates, Seen
@@ -132,12 +132,27 @@ class Engine:
 
         Clients and home servers that are the same keep their computed state, their ports and what is known of them.
         """
+        earlier, difference = self.routes.snapshot if self.routes is not None else None, snapshot.difference
+        if earlier is not None and difference is not None and _is_from(snapshot, earlier, difference):
+            self._change(snapshot, difference)
+            return
         clients = Clients((*snapshot.clients, *snapshot.dynamic_authorization_clients), self.clients.states)
         routes = Routes(snapshot)
         operators = Operators(snapshot)
         self.forwarding.swap({**snapshot.home_servers, **snapshot.dynamic_authorization_servers})
         # Nothing above changed anything, so a snapshot that can not be used leaves the old one in force.
         self.clients, self.routes, self._operators = clients, routes, operators
+
+    def _change(self, snapshot: Snapshot, difference: Difference) -> None:
+        """The same, in steps for what differs: however large the federation is, nobody waits for all of it."""
+        states = [ClientState(client) for client in difference.changed_clients]
+        routes = Routes(snapshot)
+        operators = self._operators
+        if states or difference.removed_clients or operators is None:
+            operators = Operators(snapshot)
+        self.forwarding.change(difference.removed_home_servers, difference.changed_home_servers)
+        self.clients.change(difference.removed_clients, states)
+        self.routes, self._operators = routes, operators.follow(snapshot)
 
     def move(self, upstream: Upstream, address: str) -> None:
         """The home server's name has this address now."""
@@ -386,6 +401,16 @@ class Engine:
         """What is due is done: requests sent again or given up, home servers asked, what is old forgotten."""
         self.forwarding.on_timer(now)
         self.duplicates.on_timer(now)
+
+
+def _is_from(snapshot: Snapshot, earlier: Snapshot, difference: Difference) -> bool:
+    """Whether the difference is to exactly that snapshot, and only in clients and home servers."""
+    return (
+        difference.clients is earlier.clients
+        and difference.home_servers is earlier.home_servers
+        and snapshot.dynamic_authorization_servers is earlier.dynamic_authorization_servers
+        and snapshot.dynamic_authorization_clients is earlier.dynamic_authorization_clients
+    )
 
 
 def _decide_response(packet: Packet, upstream: Upstream, exchange: Exchange | None) -> DropReason | None:

@@ -4,7 +4,7 @@ The one place that takes and releases identifiers, counts what waits, and moves 
 is not here: who may ask, and what an answer is worth (`engine`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from federation.events import Outcome
@@ -96,15 +96,28 @@ class Forwarding:
         upstreams: dict[str, Upstream] = {}
         for key, server in servers.items():
             earlier = self.upstreams.get(key)
-            upstreams[key] = (
-                earlier
-                if earlier is not None and earlier.server == server
-                else Upstream(server, self._open_flow, self._receive, open_stream=self._open_stream, events=self)
-            )
+            is_same = earlier is not None and earlier.server == server
+            upstreams[key] = earlier if earlier is not None and is_same else self._make(server)
         removed = [upstream for key, upstream in self.upstreams.items() if upstreams.get(key) is not upstream]
         self.upstreams = upstreams
         self.watch.mind(upstreams.values())
         self._drain(removed)
+
+    def change(self, removed: Iterable[str], changed: Iterable[HomeServer]) -> None:
+        """The home servers of these keys are gone, and these are new, or in the place of another; the others stay."""
+        upstreams = self.upstreams
+        earlier = [(server, upstreams.get(server.key)) for server in changed]
+        made = [self._make(server) for server, known in earlier if known is None or known.server != server]
+        # Nothing above changed anything: a server that can not be used leaves all as it was.
+        gone = [known for server, known in earlier if known is not None and known.server != server]
+        gone += [upstreams.pop(key) for key in removed if key in upstreams]
+        upstreams.update((upstream.key, upstream) for upstream in made)
+        if made or gone:
+            self.watch.change(gone, made)
+            self._drain(gone)
+
+    def _make(self, server: HomeServer) -> Upstream:
+        return Upstream(server, self._open_flow, self._receive, open_stream=self._open_stream, events=self)
 
     def dial(self, now: float) -> None:
         """Every home server that is reached by connections has one, or is being dialled, before anybody asks for it."""

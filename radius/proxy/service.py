@@ -14,7 +14,7 @@ from time import monotonic, time
 from typing import Final
 
 from federation.events import SignIn
-from federation.snapshot import Snapshot, Transport
+from federation.snapshot import Snapshot
 from radius.errors import DropReason
 from radius.proxy.engine import Engine
 from radius.proxy.intake import make_intake
@@ -23,7 +23,7 @@ from radius.proxy.notices import Notices
 from radius.proxy.ports import Flow
 from radius.proxy.randomness import RandomPool
 from radius.proxy.streams import Streams
-from radius.proxy.upstreams import Upstream, choose_address, is_address
+from radius.proxy.upstreams import Upstream, choose_address
 from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
@@ -98,9 +98,11 @@ class ProxyService:
             ValueError: it can not be used; the earlier one stays in force.
         """
         trust = self.streams.prepare(snapshot.peer_trust)
+        earlier = self.engine.routes
         self.engine.swap(snapshot)
         self.streams.swap(trust, snapshot.peer_trust, snapshot.home_servers)
-        self._resolve()
+        if earlier is None or earlier.snapshot.home_servers is not snapshot.home_servers:
+            self._resolve()
         self.keep_time()
 
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
@@ -206,15 +208,15 @@ class ProxyService:
         if self._resolving is not None:
             self._resolving.cancel()
             self._resolving = None
-        if self._loop is not None and any(map(_has_name, self.engine.upstreams.values())):
+        if self._loop is not None and any(upstream.is_named for upstream in self.engine.upstreams.values()):
             self._resolving = self._loop.create_task(self._resolve_names(), name="resolve home servers")
 
     async def _resolve_names(self) -> None:
         """Look the names up, again and again; a start with DNS down is a start all the same."""
         while True:
-            named = list(filter(_has_name, self.engine.upstreams.values()))
+            named = [upstream for upstream in self.engine.upstreams.values() if upstream.is_named]
             await asyncio.gather(*map(self._resolve_name, named))
-            is_complete = all(upstream.address for upstream in self.engine.upstreams.values() if _has_name(upstream))
+            is_complete = all(upstream.address for upstream in self.engine.upstreams.values() if upstream.is_named)
             await asyncio.sleep(RESOLVE_SECONDS if is_complete else RESOLVE_AGAIN_SECONDS)
 
     async def _resolve_name(self, upstream: Upstream) -> None:
@@ -229,10 +231,6 @@ class ProxyService:
         if address is not None:
             self.engine.move(upstream, address)
             self.keep_time()
-
-
-def _has_name(upstream: Upstream) -> bool:
-    return upstream.server.transport is Transport.UDP and not is_address(upstream.server.host)
 
 
 def _write_notice(event: str, fields: Mapping[str, object]) -> None:

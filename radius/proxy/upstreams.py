@@ -46,6 +46,7 @@ class Upstream:
         "heard_at",
         "identifiers",
         "is_draining",
+        "is_named",
         "is_stream",
         "key",
         "keyed",
@@ -87,8 +88,9 @@ class Upstream:
         self.requires_message_authenticator = server.requires_message_authenticator and not self.is_stream
         self.identifiers: Identifiers[Flow, Exchange] = Identifiers(MAX_STREAMS if self.is_stream else MAX_FLOWS)
         self.liveness = Liveness()
+        self.is_named = not self.is_stream and not is_address(server.host)  # its name is to be resolved
         # None: it can not be asked, as its name is not resolved yet, or no connection to it stands for some time.
-        self.address = server.host if self.is_stream or is_address(server.host) else address
+        self.address = address if self.is_named else server.host
         self.standing: set[Stream] = set()  # its connections that stand
         self.lost_at: float | None = None  # since when none does
         self.is_draining = False  # it left the snapshot, and what it was asked may still be answered

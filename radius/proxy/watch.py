@@ -1,6 +1,6 @@
 """Looking after home servers: those in doubt, and those that were silent for long, are asked with Status-Server."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from radius.errors import DropReason
@@ -37,6 +37,14 @@ class Watch:
         self._all = [upstream for upstream in upstreams if upstream.server.answers_status]
         keys = {upstream.key for upstream in self._all}
         self._activity = {key: packets for key, packets in self._activity.items() if key in keys}
+
+    def change(self, gone: Sequence[Upstream], made: Sequence[Upstream]) -> None:
+        """The first are none any more, and the others are new among them."""
+        for upstream in gone:
+            self._activity.pop(upstream.key, None)
+            if upstream.server.answers_status:
+                self._all.remove(upstream)
+        self._all.extend(upstream for upstream in made if upstream.server.answers_status)
 
     def begin(self, now: float) -> None:
         """A source port is open: from now on the idle are asked."""

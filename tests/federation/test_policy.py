@@ -70,6 +70,22 @@ class TestDenyList:
         """Patterns match whole labels."""
         assert not DenyList(DEFAULT_DENIED_REALMS).denies(realm)
 
+    @pytest.mark.parametrize(
+        ("pattern", "realm", "is_denied"),
+        [
+            ("*.b.c.d", "a.b.c.d", True),
+            ("*.b.c.d", "x.y.z.a.b.c.d", True),
+            ("*.b.c.d", "b.c.d", False),
+            ("a.b.c.*", "a.b.c.d", True),
+            ("a.b.c.*", "a.b.c.d.x.y.z", True),
+            ("a.b.c.*", "a.b.c", False),
+            ("a.b.c.*", "a", False),
+        ],
+    )
+    def test_patterns_of_several_labels_deny_at_any_depth(self, pattern: str, realm: str, *, is_denied: bool) -> None:
+        """As many labels are looked at as a pattern has, from its end of the realm."""
+        assert DenyList([pattern]).denies(realm) is is_denied
+
     def test_pattern_in_upper_case_denies_too(self) -> None:
         """Realms are compared in lower case."""
         assert DenyList(["GMAIL.com", "*.LOCAL", "Hotmail.*"]).denies("gmail.com")

@@ -1,10 +1,13 @@
 """Which realm a name belongs to."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.routing import find_realm
+from federation.shards import Shards
 from federation.snapshot import Federation, Realm, Snapshot
 
 LABELS = st.lists(st.sampled_from(["a", "b", "c", "lib", "example"]), min_size=2, max_size=6).map(".".join)
@@ -57,6 +60,8 @@ class TestFindRealm:
     def test_look_up_agrees_with_the_rule(self, registered: dict[str, bool], asked: str) -> None:
         """The dictionary look-ups find what going through all entries finds: the longest one that fits, if it may."""
         snapshot = snapshot_of(*(realm_of(name, subrealms=subrealms) for name, subrealms in registered.items()))
+        sharded = replace(snapshot, realms=Shards(snapshot.realms))
+        assert find_realm(sharded, asked) == find_realm(snapshot, asked)
         fitting = [name for name in registered if asked == name or asked.endswith(f".{name}")]
         longest = max(fitting, key=len, default=None)
         expected = longest if longest is not None and (longest == asked or registered[longest]) else None

@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from federation.model import Actor, Role
 from federation.services.certificates import issue_certificate, revoke_certificate
 from federation.services.feed import (
+    ProxyCompiler,
     SnapshotFeed,
     build_hosted,
     compile_for_home,
@@ -136,6 +137,35 @@ class TestFeed:
         assert service.swapped == [9]
         await feed.start()
         assert feed.revision == 9
+        await feed.stop()
+
+    async def test_hosted_home_servers_are_where_they_listen_now(self, registry: Registry, tmp_path: Path) -> None:
+        """They take other ports at each start; what was saved before routes to where they are."""
+        with registry.read() as session:
+            saved = compile_for_proxy(session, registry.sealer, (("127.0.0.1", 1), ("127.0.0.1", 2)))
+        save_snapshot(tmp_path / "snapshot.sealed", saved, registry.sealer)
+        compiler = ProxyCompiler(registry.sealer, HOMES)
+        in_force: list[Snapshot] = []
+        feed = SnapshotFeed(
+            Snapshot,
+            name="proxy-0",
+            store_url=f"sqlite:///{tmp_path}/biebroam.db",
+            run_directory=tmp_path,
+            saved_path=tmp_path / "snapshot.sealed",
+            sealer=registry.sealer,
+            swap=in_force.append,
+            compile_newest=compiler.compile,
+            resume=compiler.resume,
+            saves=True,
+        )
+        feed.load_saved()
+        await feed.start()
+        ports = [[server.port for server in snapshot.home_servers.values()] for snapshot in in_force]
+        assert sorted(ports[0]) == sorted(port for _, port in HOMES)
+        await asyncio.to_thread(change, registry)
+        await asyncio.to_thread(wait_until, lambda: feed.revision == saved.revision + 1, "the change", 5)
+        assert in_force[-1].peer_trust == saved.peer_trust
+        assert sorted(server.port for server in in_force[-1].home_servers.values()) == sorted(ports[0])
         await feed.stop()
 
     async def test_snapshot_that_the_service_refuses_is_told(self, registry: Registry, tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ class TestValidate:
         snapshot = compiled(members)
         network = (ip_network("192.0.2.0/24"),)
         twin = Client("a/x", "a", "a.test", network, SharedSecret(b"s" * 16))
-        realm = replace(snapshot.realms["boekenburg.test"], home_servers=("gone/1",))
+        realm = snapshot.realms["boekenburg.test"]._replace(home_servers=("gone/1",))
         broken = replace(
             snapshot,
             clients=(twin, replace(twin, key="b/y"), replace(twin, key="c/z", networks=(), secret=None)),

@@ -274,8 +274,8 @@ class TestHomeServerOrSomebodyElseAnswers:
     def test_another_home_server_can_not_answer(self) -> None:
         """Even with the same secret and identifier: what comes to a port answers what left by it."""
         snapshot = make_snapshot(home_server("home/1"), home_server("other/1", "203.0.113.2"))
-        home = replace(snapshot.realms["home.example"], home_servers=("home/1",))
-        other = replace(home, name="other.example", home_servers=("other/1",))
+        home = snapshot.realms["home.example"]._replace(home_servers=("home/1",))
+        other = home._replace(name="other.example", home_servers=("other/1",))
         world = World(replace(snapshot, realms={"home.example": home, "other.example": other}))
         world.send(access_request(name=b"a@other.example", identifier=1))
         world.send(access_request(identifier=2))

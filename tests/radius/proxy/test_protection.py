@@ -160,7 +160,7 @@ class TestWhoVariesWhatItSends:
         made = two_libraries()
         assert made.engine.routes is not None
         snapshot = made.engine.routes.snapshot
-        silent = replace(snapshot.realms["silent.example"], includes_subrealms=True)
+        silent = snapshot.realms["silent.example"]._replace(includes_subrealms=True)
         made.engine.swap(replace(snapshot, realms={**snapshot.realms, "silent.example": silent}))
         return made
 

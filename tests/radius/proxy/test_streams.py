@@ -136,7 +136,7 @@ class TestLogin:
         """Over a connection of its own, to whose certificate fits as for sign-ins; the answer comes back."""
         snapshot = federation.snapshot(revision=2)
         server = replace(snapshot.home_servers["home/tls"], key="home/tls/acct")
-        realm = replace(snapshot.realms["home.example"], accounting_servers=(server.key,))
+        realm = snapshot.realms["home.example"]._replace(accounting_servers=(server.key,))
         servers = {**snapshot.home_servers, server.key: server}
         federation.service.swap(replace(snapshot, home_servers=servers, realms={"home.example": realm}))
         federation.home.answer = lambda request: respond(
