@@ -79,6 +79,8 @@ def test_openssl_follows_a_certificate_to_its_list(tmp_path: Path) -> None:
         data.run("cert", "renew", serial)
         assert find_lists(data)["passes"], found
 
+        kinds = {each["kind"] for each in json.loads(data.run("cert", "days-left", "--json").stdout)}
+        assert kinds == {"root authority", "issuing authority", "operator", "eap-server", "peer"}
         data.run("cert", "revoke", made["serial"])
         refused = verify(tmp_path)
         assert refused.returncode != 0
