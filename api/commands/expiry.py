@@ -8,7 +8,7 @@ import typer
 from api.commands.client import Place, open_api
 from api.commands.output import print_json, print_rows
 
-_COLUMNS = ("days_left", "kind", "name", "library", "serial", "is_due")
+_COLUMNS = ("name", "kind", "library", "days_left", "is_due", "serial")
 
 
 def register_expiry(certificates: typer.Typer, place_of: Callable[[typer.Context], Place]) -> None:
@@ -21,7 +21,7 @@ def register_expiry(certificates: typer.Typer, place_of: Callable[[typer.Context
     ) -> None:
         """List all that is presented or accepted, authorities too, with the days that each has left."""
         with open_api(place_of(context)) as api:
-            rows = list(api.list("/v1/trust/days-left"))
+            rows = api.get("/v1/trust/days-left")["items"]
         if as_json:
             print_json(rows)
         else:
