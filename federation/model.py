@@ -87,6 +87,7 @@ class FederationSettings:
     country: str
     eap_server_name: str
     denied_realms: tuple[str, ...]
+    public_url: str  # under which the API is reached from outside; empty: none is told of
     version: int
 
 

@@ -63,9 +63,10 @@ def missing_from(document: str) -> list[str]:
 
 
 class TestProtocolTable:
-    def test_modules_and_tests_that_it_names_exist(self) -> None:
-        """Each path in docs/protocol.md is a file of the tree, and each test that it names stands in its file."""
-        assert not missing_from("protocol.md")
+    @pytest.mark.parametrize("document", ["protocol.md", "security-tests.md"])
+    def test_modules_and_tests_that_it_names_exist(self, document: str) -> None:
+        """Each path in these tables is a file of the tree, and each test that they name stands in its file."""
+        assert not missing_from(document)
 
     def test_every_rule_has_a_module_and_a_test(self) -> None:
         """A rule without a module is not kept, and one without a test is not known to be."""

@@ -8,6 +8,7 @@ import typer
 
 from api.commands.authorities import register_authorities
 from api.commands.client import Place, fail, open_api, quoted
+from api.commands.expiry import register_expiry
 from api.commands.foreign_anchors import register_foreign_anchors
 from api.commands.invitations import register_invitations
 from api.commands.output import print_json, print_rows, print_thing
@@ -25,7 +26,13 @@ def register_certificates(  # noqa: C901 - some commands, each a few lines
     """The commands on certificates."""
     commands = typer.Typer(help="Certificates of the federation's peers.", no_args_is_help=True)
     app.add_typer(commands, name="cert")
-    for register in (register_invitations, register_rollovers, register_authorities, register_foreign_anchors):
+    for register in (
+        register_expiry,
+        register_invitations,
+        register_rollovers,
+        register_authorities,
+        register_foreign_anchors,
+    ):
         register(commands, place_of)
 
     @commands.command("issue")

@@ -21,7 +21,7 @@ def register_posture(app: typer.Typer, place_of: Callable[[typer.Context], Place
     ) -> None:
         """Say of each peer how often Message-Authenticator was there, and what would change if it were required."""
         with open_api(place_of(context)) as api:
-            found = list(api.list("/v1/posture"))
+            found = api.get("/v1/posture")["items"]
         if as_json:
             print_json(found)
         else:

@@ -29,10 +29,11 @@ _CHALLENGE = {"WWW-Authenticate": 'Basic realm="biebroam"'}
 
 @router.get("/cacerts")
 def show_authorities(registry: Source) -> Response:
-    """The anchors that peers trust (RFC 7030 §4.1)."""
+    """The anchors that peers trust, and the authorities below them that issue (RFC 7030 §4.1.3)."""
     with registry.read() as session:
-        anchors = authorities.load_anchors(session, Purpose.PEERS).encode()
-    return _certificates(x509.load_pem_x509_certificates(anchors))
+        rows = authorities.load_trusted(session, Purpose.PEERS)
+        found = "".join(row.certificate_pem for row in rows).encode()
+    return _certificates(x509.load_pem_x509_certificates(found))
 
 
 @router.post("/simpleenroll")
@@ -63,7 +64,8 @@ def _answer(registry: Registry, request: Request, pem: bytes, password: str | No
     except RequestRefused as error:  # RFC 7030 §4.2.3: 4xx, with a text for a person
         return Response(error.message, HTTPStatus.BAD_REQUEST, media_type="text/plain")
     headers = {TOKEN_HEADER: made.renewal_token} if made.renewal_token else {}
-    return _certificates(x509.load_pem_x509_certificates(made.certificate.chain_pem.encode()), headers)
+    # The certificate alone (RFC 7030 §4.2.3): DER sorts a set, and its issuer could stand first.
+    return _certificates([x509.load_pem_x509_certificate(made.certificate.certificate_pem.encode())], headers)
 
 
 async def _request_pem(request: Request) -> bytes:

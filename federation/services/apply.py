@@ -90,6 +90,8 @@ def export_document(session: Session) -> dict[str, Any]:
         "country": current.country,
         "eap_server_name": current.eap_server_name,
     }
+    if current.public_url:
+        federation["public_url"] = current.public_url
     if current.denied_realms != DEFAULT_DENIED_REALMS:
         federation["denied_realms"] = list(current.denied_realms)
     query = (
@@ -166,6 +168,7 @@ class _Work:
             country=current.country if wanted.country is None else wanted.country,
             eap_server_name=current.eap_server_name if wanted.eap_server_name is None else wanted.eap_server_name,
             denied_realms=current.denied_realms if wanted.denied_realms is None else wanted.denied_realms,
+            public_url=current.public_url if wanted.public_url is None else wanted.public_url,
         )
 
     def _apply_library(self, library: LibrarySection) -> None:

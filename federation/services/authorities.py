@@ -33,6 +33,7 @@ from federation.trust.authority import (
     issue_eap_server,
     issue_operator,
 )
+from federation.trust.distribution import build_list_url, read_list_urls
 from federation.trust.keystore import Sealer
 from federation.trust.profiles import CRL_REFRESH, Profile, Purpose
 from federation.trust.rollover import TRUSTED, Standing
@@ -75,8 +76,8 @@ def renew_due(change: Change) -> list[str]:
     """Everything that was due is renewed; the list says what, in words for a log.
 
     Due are: an issuing authority and the certificates of the hosted home server and of the proxy after two thirds of
-    their lives, the latter two also when the federation's `eap_server_name` is another than they say, and revocation
-    lists after a day.
+    their lives, the latter two also when the federation's `eap_server_name` is another than they say, the proxy's when
+    it does not lead to its revocation list and could, and revocation lists after a day.
     """
     done: list[str] = []
     name = find_federation(change.session).name
@@ -130,7 +131,8 @@ def renew_own_certificate(change: Change, profile: Profile) -> str:
     _, purpose, issue = _OWN[profile]
     authority = load_authority(change.session, purpose, ISSUING)
     issuing = open_authority(authority, change.sealer)
-    keyed = issue(issuing, federation.eap_server_name, federation.name, change.now)
+    list_url = find_list_url(change.session, authority)
+    keyed = issue(issuing, federation.eap_server_name, federation.name, change.now, list_url)
     for earlier in change.session.scalars(_own_certificates(profile)):
         earlier.superseded_at = change.now
     row = build_row(keyed.certificate, authority, profile, names=(federation.eap_server_name,), now=change.now)
@@ -352,12 +354,22 @@ def _own_certificates(profile: Profile) -> Select[CertificateRow]:
 
 def _own_certificate_is_due(session: Session, profile: Profile, now: datetime) -> bool:
     row = session.scalars(_own_certificates(profile)).first()
-    return (
-        row is None
-        or row.names != [find_federation(session).eap_server_name]
-        or row.generation != load_authority(session, Purpose(row.purpose), ISSUING).generation
-        or is_due(x509.load_pem_x509_certificate(row.certificate_pem.encode()), now)
+    if row is None or row.names != [find_federation(session).eap_server_name]:
+        return True
+    issuing = load_authority(session, Purpose(row.purpose), ISSUING)
+    certificate = x509.load_pem_x509_certificate(row.certificate_pem.encode())
+    # The home server's gets its list with its next term: a device that knows the certificate and not its authority
+    # would ask its owner, and it reads no list before it is in the Wi-Fi.
+    lacks_list = profile is Profile.OPERATOR and find_list_url(session, issuing) not in (
+        None,
+        *read_list_urls(certificate),
     )
+    return row.generation != issuing.generation or lacks_list or is_due(certificate, now)
+
+
+def find_list_url(session: Session, issuing: AuthorityRow) -> str | None:
+    """Where the certificates of *issuing* lead for its revocation list; None where there is no public URL."""
+    return build_list_url(find_federation(session).public_url, Purpose(issuing.purpose), issuing.generation)
 
 
 def find_federation(session: Session) -> FederationRow:

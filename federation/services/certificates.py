@@ -18,6 +18,7 @@ from federation.services.authorities import (
     ISSUING,
     SYSTEM,
     build_row,
+    find_list_url,
     load_authority,
     publish_crl,
     renew_own_certificate,
@@ -278,6 +279,7 @@ def _issue(change: Change, library: LibraryRow, request: PeerRequest, profile: P
         profile=profile,
         federation_name=federation.name,
         now=change.now,
+        crl_url=find_list_url(change.session, issuing),
     )
     row = build_row(
         certificate,

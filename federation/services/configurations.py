@@ -243,7 +243,8 @@ auth_server_shared_secret={place.secret}
         {"/etc/hostapd/biebroam.conf": text},
         (
             "Run radsecproxy on the same machine, with the configuration for it that came with this one.",
-            "For Wi-Fi also set interface, ssid, wpa=2, wpa_key_mgmt=WPA-EAP and rsn_pairwise=CCMP.",
+            "Set interface. For Wi-Fi also set ssid, wpa=2, wpa_key_mgmt=WPA-EAP and rsn_pairwise=CCMP.",
+            "For a cable set driver=wired instead.",
         ),
     )
 
@@ -298,7 +299,7 @@ def build_steps(place: Place) -> Configuration:
         "nps-and-controllers",
         {},
         (
-            "NPS speaks no RADIUS/TLS: run radsecproxy beside it, with its configuration that came with this one.",
+            "NPS speaks no RADIUS/TLS: run radsecproxy on a Linux machine beside it, configured as above.",
             "In the radsecproxy.conf, set host and port of `server home` to those of the NPS (port 1812).",
             "NPS, RADIUS clients: add the radsecproxy's address, with the secret of its `server home`.",
             f"NPS, remote RADIUS server group: the radsecproxy, port {place.access_port}, with the same secret.",

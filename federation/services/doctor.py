@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from federation.services.distribution import check_distribution
 from federation.services.expiry import check_lives
 from federation.services.feed import compile_for_proxy
 from federation.services.foreign_anchors import list_anchors
@@ -32,6 +33,9 @@ def build_probes(
         with registry.read() as session:
             return check_lives(session, registry.now())
 
+    def look_at_distribution() -> str:
+        return check_distribution(open_registry())
+
     def look_at_lists() -> str:
         registry = open_registry()
         with registry.read() as session:
@@ -45,5 +49,9 @@ def build_probes(
         "database": (look_at_database, "start `biebroam serve` once, or correct database_url"),
         "snapshot": (look_at_snapshot, "correct what is named; proxies keep the last good one meanwhile"),
         "certificates": (look_at_certificates, "renew what is named (docs/trust.md); `biebroam cert list` has all"),
+        "revocation lists": (
+            look_at_distribution,
+            "let `public_url` lead to this API; `biebroam cert renew SERIAL`, or wait for the renewal of what is named",
+        ),
         "other authorities": (look_at_lists, "ask the authority, or correct the URL; `biebroam cert anchor list`"),
     }

@@ -32,6 +32,7 @@ class FederationSection(Section):
     country: str | None = None
     eap_server_name: str | None = None
     denied_realms: tuple[str, ...] | None = None
+    public_url: str | None = None
 
 
 class AccessPointSection(Section):

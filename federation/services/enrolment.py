@@ -24,6 +24,7 @@ from federation.model import Actor, Role
 from federation.services.authorities import ISSUING, ROOT, load_anchors, load_authority, load_trusted
 from federation.services.certificates import Certificate, issue_certificate, show_certificate, supersede_certificate
 from federation.services.configurations import Place
+from federation.services.distribution import lacks_list_url
 from federation.services.invitations import take_invitation
 from federation.services.registry import Change
 from federation.store.tables.registry import FederationRow, RealmRow
@@ -77,7 +78,7 @@ def reenrol(change: Change, token: str | None, request_pem: bytes, *, delivers_a
 
     Without a token the request has to be for the same key. One for a key that got its certificate less than a day ago
     gets that certificate again, so that a request that is replayed fills no table; unless another authority issues
-    meanwhile.
+    meanwhile, or it would lead to a revocation list now.
 
     Raises:
         Unauthenticated: the token opens nothing, or there is none and no certificate in force has that key and names.
@@ -88,8 +89,9 @@ def reenrol(change: Change, token: str | None, request_pem: bytes, *, delivers_a
     request = parse_peer_request(request_pem)
     row = _find_by_key(change, request) if token is None else _find_renewable(change, token)
     change.actor = Actor(f"renewal of {row.serial}", Role.LIBRARY, row.library_id, change.actor.source_address)
-    generation = load_authority(change.session, Purpose.PEERS, ISSUING).generation
-    if token is None and row.generation == generation and change.now - row.issued_at < _REPLAY:
+    issuing = load_authority(change.session, Purpose.PEERS, ISSUING)
+    is_current = row.generation == issuing.generation and not lacks_list_url(change.session, issuing, row)
+    if token is None and is_current and change.now - row.issued_at < _REPLAY:
         found = show_certificate(change.session, change.actor, row.serial, change.now)
         return _hand_out(change, found, token=False, delivers_anchors=delivers_anchors)
     if set(request.names) != set(row.names) or set(request.nai_realms) != set(row.nai_realms):

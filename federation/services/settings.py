@@ -11,6 +11,7 @@ from federation.services.authorities import renew_due
 from federation.services.registry import Change, check_version, require_operator
 from federation.services.values import parse_host
 from federation.store.tables.registry import FederationRow
+from federation.trust.distribution import MAX_URL_CHARACTERS, is_public_url
 
 MAX_NAME_CHARACTERS = 64
 
@@ -51,9 +52,12 @@ def change_settings(
     country: str,
     eap_server_name: str,
     denied_realms: Sequence[str],
+    public_url: str = "",
     expected_version: int | None = None,
 ) -> FederationSettings:
     """The settings are these; with another server name the hosted home server has a new certificate at once.
+
+    With another public URL the proxy has one, which leads to the revocation list there; others come with their renewal.
 
     Raises:
         Forbidden: the actor is no operator.
@@ -69,6 +73,7 @@ def change_settings(
         "country": _parse_country(country),
         "eap_server_name": _parse_server_name(eap_server_name),
         "denied_realms": [pattern.lower() for pattern in denied_realms],
+        "public_url": _parse_public_url(public_url),
     }
     before = {key: getattr(row, key) for key in values}
     if before != values:
@@ -77,7 +82,7 @@ def change_settings(
         row.version += 1
         change.session.flush()
         change.record("federation.change", "federation", before=before, after=values)
-        if before["eap_server_name"] != values["eap_server_name"]:
+        if any(before[key] != values[key] for key in ("eap_server_name", "public_url")):
             renew_due(change)
     return _describe(row)
 
@@ -90,7 +95,9 @@ def _find(session: Session) -> FederationRow:
 
 
 def _describe(row: FederationRow) -> FederationSettings:
-    return FederationSettings(row.name, row.country, row.eap_server_name, tuple(row.denied_realms), row.version)
+    return FederationSettings(
+        row.name, row.country, row.eap_server_name, tuple(row.denied_realms), row.public_url, row.version
+    )
 
 
 def _parse_name(name: str) -> str:
@@ -117,3 +124,15 @@ def _parse_server_name(name: str) -> str:
             f"{name!r} is no DNS name, such as login.library.example", field="/federation/eap_server_name"
         )
     return host
+
+
+def _parse_public_url(url: str) -> str:
+    """Without a slash at its end; empty: there is none."""
+    stripped = url.rstrip("/")
+    if url and not is_public_url(stripped):
+        raise InvalidInput(
+            f"{url[:100]!r} is no public URL: http or https, a host, no user, query or fragment,"
+            f" {MAX_URL_CHARACTERS} characters at most, such as http://biebroam.example",
+            field="/federation/public_url",
+        )
+    return stripped

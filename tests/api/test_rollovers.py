@@ -45,7 +45,9 @@ class TestSteps:
         assert len(x509.load_pem_x509_certificates(anchors.content)) == 2
         est = stranger.get("/.well-known/est/cacerts")
         octets = b"-----BEGIN PKCS7-----\n" + est.content + b"-----END PKCS7-----\n"
-        assert len(pkcs7.load_pem_pkcs7_certificates(octets)) == 2
+        found = pkcs7.load_pem_pkcs7_certificates(octets)
+        assert sum(each.issuer == each.subject for each in found) == 2
+        assert len(found) == 4  # the authorities that issue, as well (§4.1.3)
         invitation = published.client("operator").post("/v1/libraries/west/invitations").json()["invitation"]
         body = {"invitation": invitation, "csr": build_request("ap.west.library.example")}
         enrolment = stranger.post("/v1/enrolments", json=body).json()

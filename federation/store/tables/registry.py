@@ -20,6 +20,7 @@ class FederationRow(Base):
     country: Mapped[str] = mapped_column(String(2))
     eap_server_name: Mapped[str] = mapped_column(String(253))
     denied_realms: Mapped[list[str]] = mapped_column(JSON)
+    public_url: Mapped[str] = mapped_column(String(500), default="")  # empty: certificates lead to no revocation list
     revision: Mapped[int] = mapped_column(default=0)
     version: Mapped[int] = mapped_column(default=1)
 

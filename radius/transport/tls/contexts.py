@@ -23,8 +23,7 @@ from radius.transport.tls.versions import (
 )
 
 CIPHERS: Final = b"ECDHE+AESGCM:ECDHE+CHACHA20:!AESCCM"  # of TLS 1.2: forward secrecy and AEAD (RFC 9325 §4.2)
-MAX_CHAIN: Final = 4  # certificates between the peer's and the anchor
-MAX_CHAIN_OCTETS: Final = 32_768
+MAX_CHAIN: Final = 4  # authorities between the peer's certificate and the anchor; OpenSSL takes 100 KiB of them
 
 Judge = Callable[[PeerIdentity], bool]
 

@@ -43,11 +43,7 @@ class ServerName:
     @property
     def server_name(self) -> str | None:
         """What the server is told whom we want; None for an address (RFC 6066 §3)."""
-        try:
-            ip_address(self.host)
-        except ValueError:
-            return self.host
-        return None
+        return None if _is_address(self.host) else self.host
 
     def matches(self, identity: PeerIdentity) -> bool:
         """Whether the certificate is of that server; a wildcard stands for one whole label, the left-most."""
@@ -72,11 +68,11 @@ def read_identity(chain: Collection[x509.Certificate]) -> PeerIdentity:
     realms: list[str] = []
     for name in _alternative_names(peer):
         if isinstance(name, x509.DNSName):
-            names.append(name.value.lower().rstrip("."))
+            _add_name(names, name.value.lower().rstrip("."))
         elif isinstance(name, x509.IPAddress):
             addresses.append(str(name.value))
         elif isinstance(name, x509.OtherName) and name.type_id == _NAI_REALM:
-            realms.append(_read_utf8(name.value).lower())
+            _add_name(realms, _read_utf8(name.value).lower())
     return PeerIdentity(
         tuple(names),
         tuple(addresses),
@@ -91,6 +87,20 @@ def read_identity(chain: Collection[x509.Certificate]) -> PeerIdentity:
 def serial_of(certificate: x509.Certificate) -> tuple[bytes, str]:
     """What a revocation list calls a certificate: its issuer, and its serial number in hexadecimal."""
     return certificate.issuer.public_bytes(), f"{certificate.serial_number:x}"
+
+
+def _add_name(names: list[str], name: str) -> None:
+    """Keep it, unless it is the text of an address: that is said by an iPAddress alone (RFC 9525 §4.1, §6.4)."""
+    if not _is_address(name):
+        names.append(name)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _alternative_names(certificate: x509.Certificate) -> Collection[x509.GeneralName]:

@@ -55,6 +55,13 @@ class TestRoot:
         with pytest.raises(InvalidInput, match="has to be a root"):
             parse_foreign_root(pem(OtherAuthority("below", surf).certificate), START)
 
+    def test_lines_of_a_root_may_end_as_in_dos(self, surf: OtherAuthority) -> None:
+        """A file from Windows is read as any other, and so is a list."""
+        root = parse_foreign_root(pem(surf.certificate).replace(b"\n", b"\r\n"), START)
+        assert root.root == surf.certificate
+        octets = pem(surf.build_list(7, 66)).replace(b"\n", b"\r\n")
+        assert parse_revocation_list(octets, [surf.certificate], START).number == 7
+
     def test_stranger_in_the_file_is_refused(self, surf: OtherAuthority) -> None:
         """What follows the root has to be below it: a list of anybody else's would count."""
         with pytest.raises(InvalidInput, match="not signed by an authority before it"):

@@ -43,6 +43,11 @@ class TestRequest:
         assert request.names == ("radius1.boekenburg.example", "radius2.boekenburg.example")
         assert request.nai_realms == ("*.boekenburg.example",)
 
+    def test_lines_of_a_request_may_end_as_in_dos(self, tmp_path: Path) -> None:
+        """A request that was made or mailed on Windows is the same request."""
+        octets = openssl_request(tmp_path, "DNS:radius1.boekenburg.example").replace(b"\n", b"\r\n")
+        assert parse_peer_request(octets).names == ("radius1.boekenburg.example",)
+
     @pytest.mark.parametrize(
         "key",
         [

@@ -1,6 +1,7 @@
 """Names in certificates: what matches, and what looks as if it did."""
 
 import pytest
+from cryptography import x509
 
 from radius.transport.tls.identity import PeerIdentity, ServerName, read_identity
 from tests.radius.transport.tls.members import Authority, nai_realm, names_of
@@ -76,3 +77,10 @@ class TestReadIdentity:
         assert identity.not_after == certificate.not_valid_after_utc.timestamp()
         assert identity.serials == ((authority.name.public_bytes(), f"{certificate.serial_number:x}"),)
         assert identity.label == "a.lib.example"
+
+    def test_text_of_an_address_is_no_name(self, authority: Authority) -> None:
+        """A dNSName or NAIRealm that reads as an address stands for nobody (RFC 9525 §4.1)."""
+        texts = [x509.DNSName("192.0.2.1"), x509.DNSName("2001:db8::1"), nai_realm("192.0.2.1")]
+        certificate, _ = authority.issue([*texts, *names_of("192.0.2.2")])
+        identity = read_identity([certificate])
+        assert (identity.names, identity.nai_realms, identity.addresses) == ((), (), ("192.0.2.2",))
