@@ -4,6 +4,7 @@ VENV := .venv
 COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
+export PYTHONDONTWRITEBYTECODE :=  # some machines set it: each of the many processes would compile everything anew
 
 .PHONY: help venv demo test covered coverage test-compiled sanitized check peers compiled fuzz simulation bench soak blackhole clean
 

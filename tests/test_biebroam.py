@@ -131,7 +131,7 @@ class TestServe:
     def test_proxy_worker_stays_small(self, data: DataDirectory) -> None:
         """A proxy worker needs less than 80 MB."""
         data.initialise()
-        with data.start("serve", "--workers", "1"):
+        with data.start("proxy"):
             report = json.loads((data.folder / "run" / "worker-proxy-0.json").read_text())
             lines = Path(f"/proc/{report['pid']}/status").read_text().splitlines()
             (resident,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
