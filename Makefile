@@ -47,8 +47,7 @@ PYTEST = $(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 COMPILER = $(shell command -v cc)$(CI)
 
 test: $(VENV)/.test peers ## everything that has to hold (under 10 minutes on 2 cores)
-	@$(TOGETHER) check $(if $(COMPILER),$(COMPILED)/.run)
-	@$(MAKE) --no-print-directory covered
+	@$(TOGETHER) $(if $(COMPILER),$(COMPILED)/.run) check covered
 	$(PYTEST) -m "not long" $(addprefix --ignore=,$(COVERED))
 	@$(if $(COMPILER),$(TOGETHER) sanitized test-compiled, \
 	  echo "Left out: the tests of the compiled packet path, which need gcc and python3-dev.")
@@ -76,11 +75,12 @@ $(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebr
 
 compiled: peers $(COMPILED)/.run ## Biebroam with its packet path compiled, in .venv-compiled
 
-# The same tests of the packet path, on the compiled modules.
-test-compiled: compiled ## the tests of radius/ on the compiled packet path
+# The same tests of the packet path, on the compiled modules; the tools are those of the other environment.
+test-compiled: compiled $(VENV)/.test ## the tests of radius/ on the compiled packet path
 	rm -rf build/tests && mkdir -p build/tests && cp -r tests pyproject.toml build/tests
-	$(COMPILED)/bin/python -m pip install --quiet --group test
-	cd build/tests && ../../$(COMPILED)/bin/python -m pytest -n 3 -p no:cacheprovider tests/radius
+	cd build/tests && export PYTHONPATH="$$(../../$(COMPILED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
+	  ../../$(BIN)/python -c 'import radius.wire.packet as it; assert it.__file__.endswith(".so"), it' && \
+	  ../../$(BIN)/python -m pytest -n 3 -p no:cacheprovider tests/radius
 
 $(VENV)/.fuzz: pyproject.toml $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group fuzz

@@ -9,9 +9,15 @@ from tests.support.costs import Limit
 SECONDS = 0.05
 
 
-def test_test_that_computes_for_long_fails(request: pytest.FixtureRequest) -> None:
+@pytest.fixture
+def item(request: pytest.FixtureRequest) -> pytest.Item:
+    """The test that asks for it."""
+    return request.node  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # pytest leaves it open
+
+
+def test_test_that_computes_for_long_fails(item: pytest.Item) -> None:
     """What it has computed is told, and what to do."""
-    guard = Limit(SECONDS).pytest_runtest_call(request.node)
+    guard = Limit(SECONDS).pytest_runtest_call(item)
     next(guard)
     began = time.process_time()
     while time.process_time() - began < 2 * SECONDS:
@@ -20,9 +26,9 @@ def test_test_that_computes_for_long_fails(request: pytest.FixtureRequest) -> No
         next(guard)
 
 
-def test_waiting_is_free(request: pytest.FixtureRequest) -> None:
+def test_waiting_is_free(item: pytest.Item) -> None:
     """A busy machine makes no test fail: only what the test itself computes counts."""
-    guard = Limit(SECONDS).pytest_runtest_call(request.node)
+    guard = Limit(SECONDS).pytest_runtest_call(item)
     next(guard)
     time.sleep(2 * SECONDS)
     with pytest.raises(StopIteration):
