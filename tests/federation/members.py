@@ -44,19 +44,23 @@ class Clock:
 class Members:
     """Two libraries and the registry that they are in."""
 
-    def __init__(self, folder: Path, url: str = "") -> None:
-        """In a database of that URL; without, SQLite in the folder, as this process has made it once for all."""
+    def __init__(self, folder: Path, url: str = "", *, twin: Path | None = None) -> None:
+        """In the new database of that URL, or in one that is a copy of a twin's, whose folder is given.
+
+        Without a URL in SQLite in the folder, as a copy of what this process has made once for all.
+        """
         self.clock = Clock()
         self.announced: list[int] = []
         self.key_path = folder / "node.key"
-        if url:
+        twin = twin if url else _sqlite_twin()
+        if twin is None:
             self.sealer = create_node_key(self.key_path)
         else:
-            shutil.copytree(_template(), folder, dirs_exist_ok=True)
+            shutil.copytree(twin, folder, dirs_exist_ok=True)
             self.sealer = load_sealer(self.key_path)
         self.store = Store(url or f"sqlite:///{folder / 'biebroam.db'}", makes_file=True)
         self.registry = Registry(self.store, self.sealer, self.announced.append, self.clock)
-        if url:
+        if twin is None:
             self._fill()
 
     def _fill(self) -> None:
@@ -87,7 +91,7 @@ class Members:
 
 
 @cache
-def _template() -> Path:
+def _sqlite_twin() -> Path:
     """A folder with their key and their database, which nobody has open; gone when the tests are."""
     folder = Path(tempfile.mkdtemp(prefix="biebroam-members-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -97,9 +101,9 @@ def _template() -> Path:
 
 
 @contextmanager
-def open_members(folder: Path, url: str = "") -> Generator[Members]:
+def open_members(folder: Path, url: str = "", *, twin: Path | None = None) -> Generator[Members]:
     """The registry, closed at the end: an open database is a warning, and warnings are errors."""
-    members = Members(folder, url)
+    members = Members(folder, url, twin=twin)
     try:
         yield members
     finally:
