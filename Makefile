@@ -4,8 +4,9 @@ VENV := .venv
 COMPILED := .venv-compiled
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
+export PYTHONDONTWRITEBYTECODE :=  # some machines set it: each of the many processes would compile everything anew
 
-.PHONY: help venv demo test test-compiled check peers compiled fuzz simulation bench soak blackhole clean
+.PHONY: help venv demo test covered coverage test-compiled sanitized check peers compiled fuzz simulation bench soak blackhole clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +40,26 @@ check: $(VENV)/.test ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-test: $(VENV)/.test peers check ## everything that has to hold (under 10 minutes on 2 cores)
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report= -m "not long"
+# Two of these at a time: a part that has one thread leaves a core to another.
+TOGETHER = $(MAKE) --no-print-directory -j 2 --output-sync=target
+# Three workers on two cores, since many tests wait: for a deadline, for a process, for the second that a refusal takes.
+PYTEST = $(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
+COMPILER = $(shell command -v cc)$(CI)
+
+test: $(VENV)/.test peers ## everything that has to hold (under 10 minutes on 2 cores)
+	@$(TOGETHER) $(if $(COMPILER),$(COMPILED)/.run) check covered
+	$(PYTEST) -m "not long" $(addprefix --ignore=,$(COVERED))
+	@$(if $(COMPILER),$(TOGETHER) sanitized test-compiled, \
+	  echo "Left out: the tests of the compiled packet path, which need gcc and python3-dev.")
+
+# Rooms in which every branch has a test: their own tests show it, under coverage. The others' run at their full speed.
+COVERED := $(addprefix tests/radius/,wire exchange discovery) $(wildcard tests/federation/test_*.py)
+covered: $(VENV)/.test ## the tests of the rooms that must be covered completely
+	$(PYTEST) --cov --cov-report= $(COVERED)
 	$(BIN)/python -m tests.support.coverage_gates
-	@if command -v cc >/dev/null || [ -n "$$CI" ]; then $(MAKE) --no-print-directory sanitized test-compiled; \
-	else echo "Left out: the tests of the compiled packet path, which need gcc and python3-dev."; fi
+
+coverage: $(VENV)/.test ## what the tests cover, file by file
+	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered
 
 # Built from a copy, so that no extension module lands beside the source that the tests interpret.
 PACKAGES := biebroam.py biebroam_roles.py hatch_build.py radius federation api config
@@ -59,11 +75,12 @@ $(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebr
 
 compiled: peers $(COMPILED)/.run ## Biebroam with its packet path compiled, in .venv-compiled
 
-# The same tests of the packet path, on the compiled modules.
-test-compiled: compiled ## the tests of radius/ on the compiled packet path
+# The same tests of the packet path, on the compiled modules; the tools are those of the other environment.
+test-compiled: compiled $(VENV)/.test ## the tests of radius/ on the compiled packet path
 	rm -rf build/tests && mkdir -p build/tests && cp -r tests pyproject.toml build/tests
-	$(COMPILED)/bin/python -m pip install --quiet --group test
-	cd build/tests && ../../$(COMPILED)/bin/python -m pytest -n 2 -p no:cacheprovider tests/radius
+	cd build/tests && export PYTHONPATH="$$(../../$(COMPILED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
+	  ../../$(BIN)/python -c 'import radius.wire.packet as it; assert it.__file__.endswith(".so"), it' && \
+	  ../../$(BIN)/python -m pytest -n 3 -p no:cacheprovider tests/radius
 
 $(VENV)/.fuzz: pyproject.toml $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group fuzz

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def main() -> None:
-    """The `biebroam` command; a worker of `serve` goes straight to its role."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `biebroam` command with these arguments, else its own; a worker of `serve` goes straight to its role."""
     settings_text = os.environ.get(SETTINGS_VARIABLE)
     if settings_text is not None:
         sys.exit(run_worker(settings_text))
     from api.commands.registration import hoist_place
 
-    build_command_line()(hoist_place(sys.argv[1:]))
+    build_command_line()(hoist_place(sys.argv[1:] if arguments is None else arguments))
 
 
 def run_worker(settings_text: str) -> int:

@@ -24,6 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.mark.xdist_group("wheel")  # it is built once
 class TestWheel:
     def test_holds_the_packages_and_nothing_else(self, wheel: Path) -> None:
         """The wheel has the four packages, the command line and its roles at its top, and no tests or documents."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from threading import BoundedSemaphore
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
@@ -16,7 +17,9 @@ from federation.services import authorities, settings
 from federation.services.registry import Registry
 from federation.snapshot import SharedSecret
 from federation.trust.profiles import Purpose
-from radius.supplicant.client import LoginRequest, LoginResult, log_in
+
+if TYPE_CHECKING:
+    from radius.supplicant.client import LoginRequest, LoginResult
 
 router = APIRouter(prefix="/v1/probes", tags=["diagnosis"])
 
@@ -32,6 +35,8 @@ def probe_login(body: ProbeRequest, registry: Source, ports: Outside, actor: Any
 
     A login that fails is an answer too: 200, with `outcome` and `reason`.
     """
+    from radius.supplicant.client import LoginRequest  # noqa: PLC0415 - TLS is loaded for a probe only
+
     target = _find_target(body, ports, actor)
     trust = body.trust or _own_trust(registry)
     order = LoginRequest(
@@ -57,7 +62,9 @@ def probe_login(body: ProbeRequest, registry: Source, ports: Outside, actor: Any
         free_places.release()
 
 
-async def _log_in(order: LoginRequest) -> LoginResult:
+async def _log_in(order: "LoginRequest") -> "LoginResult":
+    from radius.supplicant.client import log_in  # noqa: PLC0415 - as above
+
     async with asyncio.timeout(MAX_SECONDS):
         return await log_in(order)
 

@@ -1,14 +1,16 @@
 """Asking before it hurts: how a request would be routed, and whether a login works."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, SecretStr
 
 from api.schemas.common import Schema
 from federation.reasons import RefusalReason
 from federation.services.explain import Explanation
-from radius.supplicant.client import LoginResult, Outcome
-from radius.supplicant.failure import FailedStep
+from radius.supplicant.failure import FailedStep, Outcome
+
+if TYPE_CHECKING:
+    from radius.supplicant.client import LoginResult
 
 UserName = Annotated[str, Field(min_length=1, max_length=253, description="user@realm, as the device sends it")]
 
@@ -117,6 +119,6 @@ class ProbeView(Schema):
     steps: list[ProbeStepView]
 
     @classmethod
-    def show(cls, result: LoginResult) -> Self:
+    def show(cls, result: "LoginResult") -> Self:
         """The result as JSON has it."""
         return cls.model_validate(result)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from time import monotonic
 from typing import Final
 
@@ -12,7 +11,7 @@ from radius.eap.packet import EapCode, EapType
 from radius.eap.tunnel import MSK_OCTETS
 from radius.errors import DropReason
 from radius.supplicant.device import METHODS, Device
-from radius.supplicant.failure import DeviceError, FailedStep
+from radius.supplicant.failure import DeviceError, FailedStep, Outcome
 from radius.supplicant.tunnel import ServerSeen
 from radius.transport.udp import connect_udp
 from radius.wire.attributes import concatenate, find, find_vendor
@@ -25,15 +24,6 @@ MAX_ROUNDS: Final = 60
 _FRAMED_USER: Final = (2).to_bytes(4)  # Service-Type, RFC 2865 §5.6
 _FRAMED_MTU: Final = (1400).to_bytes(4)
 _WIRELESS: Final = (19).to_bytes(4)  # NAS-Port-Type Wireless - IEEE 802.11, RFC 2865 §5.41
-
-
-class Outcome(StrEnum):
-    """How a login ended."""
-
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"  # an Access-Reject
-    ABORTED = "aborted"  # the device ended it: it does not trust the server, or the server broke the protocol
-    TIMEOUT = "timeout"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,18 @@
-"""At which step a login failed, and why: what whoever reads a probe wants to know first."""
+"""How a login ended, and at which step it failed: what whoever reads a probe wants to know first.
+
+Nothing is loaded for it: who shows outcomes needs no TLS.
+"""
 
 from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a login ended."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"  # an Access-Reject
+    ABORTED = "aborted"  # the device ended it: it does not trust the server, or the server broke the protocol
+    TIMEOUT = "timeout"
 
 
 class FailedStep(StrEnum):

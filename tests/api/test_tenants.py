@@ -1,5 +1,8 @@
 """What belongs to one library does not exist for another: every path, every method, both ways to ask."""
 
+import shutil
+from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,9 +35,12 @@ NAMES = {
 }
 
 
-@pytest.fixture(name="filled")
-def a_filled_federation(federation: LibraryFederation) -> LibraryFederation:
-    """West has one of each thing."""
+@pytest.fixture(scope="module")
+def filled_once(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database in which West has one of each thing; each test works on a copy."""
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copy(pristine / "kept.json", folder)
+    federation = LibraryFederation.copy_of(pristine, folder)
     west = federation.client("west")
     base = "/v1/libraries/west"
     assert west.post(f"{base}/access-points", json={"name": "hal", "address": "192.0.2.7"}).status_code == 201
@@ -46,7 +52,16 @@ def a_filled_federation(federation: LibraryFederation) -> LibraryFederation:
     assert west.post(f"{base}/invitations").status_code == 201
     with federation.registry.store.write() as session:
         session.execute(update(InvitationRow).values(id=NAMES["invitations"]))
-    return federation
+    federation.close()
+    return folder
+
+
+@pytest.fixture(name="filled")
+def a_filled_federation(filled_once: Path, tmp_path: Path) -> Generator[LibraryFederation]:
+    """West has one of each thing."""
+    federation = LibraryFederation.copy_of(filled_once, tmp_path)
+    yield federation
+    federation.close()
 
 
 def send(client: TestClient, method: str, path: str, library: str) -> Any:  # Any: of the test client's own library

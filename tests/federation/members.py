@@ -1,8 +1,12 @@
 """A registry with two libraries, for the tests of what belongs to them: real database, real keys, a clock to set."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from federation.identity.passwords import PasswordHashes
@@ -14,7 +18,7 @@ from federation.services.registry import Change, Registry
 from federation.services.settings import create_settings
 from federation.store.session import Store
 from federation.store.tables.registry import IdentityRow
-from federation.trust.keystore import create_node_key
+from federation.trust.keystore import create_node_key, load_sealer
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OPERATOR = Actor("operator", Role.OPERATOR)
@@ -40,15 +44,27 @@ class Clock:
 class Members:
     """Two libraries and the registry that they are in."""
 
-    def __init__(self, folder: Path, url: str = "") -> None:
-        """In a database of that URL; SQLite in the folder when there is none."""
+    def __init__(self, folder: Path, url: str = "", *, twin: Path | None = None) -> None:
+        """In the new database of that URL, or in one that is a copy of a twin's, whose folder is given.
+
+        Without a URL in SQLite in the folder, as a copy of what this process has made once for all.
+        """
         self.clock = Clock()
         self.announced: list[int] = []
         self.key_path = folder / "node.key"
-        self.sealer = create_node_key(self.key_path)
+        twin = twin if url else _sqlite_twin()
+        if twin is None:
+            self.sealer = create_node_key(self.key_path)
+        else:
+            shutil.copytree(twin, folder, dirs_exist_ok=True)
+            self.sealer = load_sealer(self.key_path)
         self.store = Store(url or f"sqlite:///{folder / 'biebroam.db'}", makes_file=True)
-        self.store.migrate()
         self.registry = Registry(self.store, self.sealer, self.announced.append, self.clock)
+        if twin is None:
+            self._fill()
+
+    def _fill(self) -> None:
+        self.store.migrate()
         with self.change() as change:
             create_settings(change, name="biebroam", country="NL", eap_server_name="login.biebroam.example")
             create_authorities(change)
@@ -74,10 +90,20 @@ class Members:
             row.mschapv2 = on
 
 
+@cache
+def _sqlite_twin() -> Path:
+    """A folder with their key and their database, which nobody has open; gone when the tests are."""
+    folder = Path(tempfile.mkdtemp(prefix="biebroam-members-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    members = Members(folder, f"sqlite:///{folder / 'biebroam.db'}")
+    members.store.close()
+    return folder
+
+
 @contextmanager
-def open_members(folder: Path, url: str = "") -> Generator[Members]:
+def open_members(folder: Path, url: str = "", *, twin: Path | None = None) -> Generator[Members]:
     """The registry, closed at the end: an open database is a warning, and warnings are errors."""
-    members = Members(folder, url)
+    members = Members(folder, url, twin=twin)
     try:
         yield members
     finally:

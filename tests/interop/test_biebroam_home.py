@@ -77,7 +77,7 @@ class Library:
 
     def start(self) -> Program:
         files = build_biebroam_home(self.place).files
-        self.data.initialise()
+        self.data.take_initialised()
         (self.data.folder / "biebroam.toml").write_text(files[f"{BIEBROAM_DATA}/biebroam.toml"])
         self.data.apply(files["federation.toml"])
         self.data.add_patron(PATRON, PASSWORD)

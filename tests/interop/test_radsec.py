@@ -21,6 +21,8 @@ from tests.support.eapol import EapolResult, log_in_with_eapol
 from tests.support.freeradius import start_freeradius_home
 from tests.support.processes import Program, free_port, require_program, wait_until
 
+pytestmark = pytest.mark.xdist_group("radsec")  # one federation for all of them
+
 SERVER_NAME = "login.test.example"
 HOME_NAME = "radius.boekenburg.example"
 PEER_NAME = "radius1.boekenburg.example"
@@ -136,7 +138,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Generator[Federation
     listen_port, access_port, home_port = free_port(socket.SOCK_STREAM), free_port(), free_port()
     library_eap = make_server_certificate(folder, HOME_NAME)
     data = DataDirectory(folder / "data")
-    data.initialise()
+    data.take_initialised()
     data.apply(
         FEDERATION.format(
             server_name=SERVER_NAME, source=AP_SOURCE, secret=AP_SECRET, peer_name=PEER_NAME, port=listen_port

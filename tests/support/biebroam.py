@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.support.commands import ROLES, run_here
 from tests.support.processes import Program, free_port
 
 COMMAND = Path(sys.executable).parent / "biebroam"  # the console script of this environment
@@ -42,7 +43,16 @@ class DataDirectory:
     def run(
         self, *arguments: str | Path, text: str = "", check: bool = True, seconds: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        """One command, to its end."""
+        """One command, to its end; in this process, when it is a command on the registry and of this environment."""
+        if self.command != COMMAND or arguments[0] in ROLES:
+            return self.run_process(*arguments, text=text, check=check, seconds=seconds)
+        words = [str(argument) for argument in arguments]
+        return _checked(run_here(words, self.environment, text, seconds), check=check)
+
+    def run_process(
+        self, *arguments: str | Path, text: str = "", check: bool = True, seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """One command, to its end, as a process of its own."""
         run = subprocess.run(
             [str(self.command), *(str(argument) for argument in arguments)],
             input=text,
@@ -52,9 +62,7 @@ class DataDirectory:
             timeout=seconds,
             check=False,
         )
-        if check:
-            assert run.returncode == 0, f"biebroam {arguments}: {run.returncode}\n{run.stdout}\n{run.stderr}"
-        return run
+        return _checked(run, check=check)
 
     def initialise(self) -> None:
         """`init`; keeps the operator's token."""
@@ -128,6 +136,12 @@ class DataDirectory:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{self.ports['api']}{path}", timeout=20) as answer:
             text: str = answer.read().decode()
         return text
+
+
+def _checked(run: subprocess.CompletedProcess[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+    if check:
+        assert run.returncode == 0, f"{run.args}: {run.returncode}\n{run.stdout}\n{run.stderr}"
+    return run
 
 
 @cache

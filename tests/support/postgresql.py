@@ -102,9 +102,15 @@ def running_postgresql() -> Generator[PostgreSQL]:
             "listen_addresses": "127.0.0.1",
             "port": str(server.port),
             "unix_socket_directories": "",
-            "fsync": "off",
-            "shared_buffers": "16MB",
             "max_connections": "40",
+            # A crash may lose everything, there is no replica, and no database lives long enough to be vacuumed.
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "wal_level": "minimal",
+            "max_wal_senders": "0",
+            "autovacuum": "off",
+            "jit": "off",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         program = Program([*as_user, programs / "postgres", "-D", data, *options], folder / "log", folder=folder)

@@ -196,7 +196,7 @@ class SimulatedHome(LoopThread):
         """It listens from now on, and answers inside the context, by way of another socket if there is one."""
         super().__init__()
         self._keyed = KeyedSecret(secret.encode())
-        self._delay = delay_seconds
+        self.delay_seconds = delay_seconds
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", port))
         self._socket.settimeout(0.005)
@@ -229,7 +229,7 @@ class SimulatedHome(LoopThread):
                 if answer is not None:
                     if datagram[0] == Code.ACCESS_REQUEST:
                         self.asked.add(datagram[4:20])
-                    held.append((time.monotonic() + self._delay, answer, sender))
+                    held.append((time.monotonic() + self.delay_seconds, answer, sender))
             now = time.monotonic()
             while held and held[0][0] <= now:
                 _, answer, sender = held.pop(0)

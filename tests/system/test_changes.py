@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from radius.wire.codes import Code
 from tests.support.processes import wait_until
 from tests.support.traffic import SimulatedHome
-from tests.system.federations import HOME_SECRET, library, running_pair
+from tests.system.federations import HOME_SECRET, RunningPair, library, running_pair
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("load")]
 
@@ -20,24 +21,40 @@ TRIES = 5
 NET_SECONDS = 0.6
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningPair]:
+    """`serve`, which the tests of this module change one after another."""
+    with running_pair(tmp_path_factory.mktemp("changes")) as pair:
+        yield pair
+
+
+@pytest.fixture
+def pair(service: RunningPair, tmp_path: Path) -> Generator[RunningPair]:
+    """The same, as it was in the beginning when the test has ended."""
+    yield service
+    service.home.delay_seconds = 0.0
+    file = tmp_path / "as-before.toml"
+    file.write_text(service.document(library("east", service.home.port)))
+    service.data.run("apply", file, "--prune")
+
+
 class TestChangeUnderLoad:
-    def test_new_realm_is_in_force_within_a_tenth_of_a_second(self, tmp_path: Path) -> None:
+    def test_new_realm_is_in_force_within_a_tenth_of_a_second(self, pair: RunningPair) -> None:
         """A realm added over HTTP is answered with Accept within 100 ms of the answer to the change; none is lost."""
-        with running_pair(tmp_path) as pair:
-            times: list[float] = []
-            with pair.traffic("east.example") as steady:
-                for number in range(TRIES):
-                    realm = f"new{number}.example"
-                    with pair.traffic(realm, rate=300) as asking:
-                        time.sleep(0.3)
-                        status, body = pair.data.request("POST", "/v1/libraries/east/realms", {"name": realm})
-                        committed = time.monotonic()
-                        assert status == 201, body
-                        wait_until(lambda: asking.report.count(Code.ACCESS_ACCEPT) > 0, f"{realm} to work", 3)
-                        first = next(when for when, _, code in asking.report.log if code == Code.ACCESS_ACCEPT)
-                        times.append(first - committed)
-                steady.stop()
-            report = steady.report
+        times: list[float] = []
+        with pair.traffic("east.example") as steady:
+            for number in range(TRIES):
+                realm = f"new{number}.example"
+                with pair.traffic(realm, rate=300) as asking:
+                    time.sleep(0.3)
+                    status, body = pair.data.request("POST", "/v1/libraries/east/realms", {"name": realm})
+                    committed = time.monotonic()
+                    assert status == 201, body
+                    wait_until(lambda: asking.report.count(Code.ACCESS_ACCEPT) > 0, f"{realm} to work", 3)
+                    first = next(when for when, _, code in asking.report.log if code == Code.ACCESS_ACCEPT)
+                    times.append(first - committed)
+            steady.stop()
+        report = steady.report
         print(json.dumps({"seconds_to_force": [round(each, 4) for each in times]}))
         assert min(times) < IN_FORCE_SECONDS
         assert sorted(times)[TRIES // 2] < NET_SECONDS
@@ -46,28 +63,28 @@ class TestChangeUnderLoad:
         assert report.count(Code.ACCESS_ACCEPT) == report.sent
         assert report.retransmitted == 0
 
-    def test_removed_realm_is_refused(self, tmp_path: Path) -> None:
+    def test_removed_realm_is_refused(self, pair: RunningPair, tmp_path: Path) -> None:
         """After `apply --prune` without the realm its patrons get an Access-Reject; the others notice nothing."""
-        with running_pair(tmp_path) as pair:
-            two = library("east", pair.home.port, realms='"east.example", "old.example"')
-            pair.data.apply(pair.document(two))
-            with pair.traffic("east.example", "old.example") as traffic:
-                wait_until(lambda: traffic.report.count(Code.ACCESS_ACCEPT, "old.example") > 0, "old.example to work")
-                file = tmp_path / "without.toml"
-                file.write_text(pair.document(library("east", pair.home.port)))
-                pair.data.run("apply", file, "--prune")
-                wait_until(
-                    lambda: traffic.report.count(Code.ACCESS_REJECT, "old.example") > 0, "old.example to be refused", 2
-                )
-                time.sleep(0.3)
-                traffic.stop()
-            report = traffic.report
+        two = library("east", pair.home.port, realms='"east.example", "old.example"')
+        pair.data.apply(pair.document(two))
+        with pair.traffic("east.example", "old.example") as traffic:
+            wait_until(lambda: traffic.report.count(Code.ACCESS_ACCEPT, "old.example") > 0, "old.example to work")
+            file = tmp_path / "without.toml"
+            file.write_text(pair.document(library("east", pair.home.port)))
+            pair.data.run("apply", file, "--prune")
+            wait_until(
+                lambda: traffic.report.count(Code.ACCESS_REJECT, "old.example") > 0, "old.example to be refused", 2
+            )
+            time.sleep(0.3)
+            traffic.stop()
+        report = traffic.report
         assert report.lost == 0
         assert report.count(Code.ACCESS_REJECT, "east.example") == 0
 
-    def test_changed_home_server_secret_loses_nothing(self, tmp_path: Path) -> None:
+    def test_changed_home_server_secret_loses_nothing(self, pair: RunningPair) -> None:
         """A home server that moves to a new secret and port is reached with it; what was in flight is answered."""
-        with running_pair(tmp_path, delay_seconds=0.05) as pair, SimulatedHome(secret="another-" + HOME_SECRET) as new:
+        pair.home.delay_seconds = 0.05
+        with SimulatedHome(secret="another-" + HOME_SECRET) as new:
             with pair.traffic("east.example") as traffic:
                 wait_until(lambda: traffic.report.count(Code.ACCESS_ACCEPT) > 50, "logins")
                 pair.data.apply(pair.document(library("east", new.port, secret="another-" + HOME_SECRET)))
@@ -80,14 +97,13 @@ class TestChangeUnderLoad:
 
 
 class TestRefusedChange:
-    def test_bad_file_changes_nothing(self, tmp_path: Path) -> None:
+    def test_bad_file_changes_nothing(self, pair: RunningPair, tmp_path: Path) -> None:
         """A file with an error is refused whole, naming the place; revision and routes stay."""
-        with running_pair(tmp_path) as pair:
-            before = pair.snapshot()["revision"]
-            file = tmp_path / "bad.toml"
-            file.write_text(pair.document(library("east", pair.home.port), library("*", pair.home.port)))
-            run = pair.data.run("apply", file, check=False)
-            assert run.returncode == 1
-            assert "bad.toml" in run.stderr
-            assert "Traceback" not in run.stderr
-            assert pair.snapshot()["revision"] == before
+        before = pair.snapshot()["revision"]
+        file = tmp_path / "bad.toml"
+        file.write_text(pair.document(library("east", pair.home.port), library("*", pair.home.port)))
+        run = pair.data.run("apply", file, check=False)
+        assert run.returncode == 1
+        assert "bad.toml" in run.stderr
+        assert "Traceback" not in run.stderr
+        assert pair.snapshot()["revision"] == before

@@ -79,14 +79,14 @@ class TestApply:
 
     def test_file_that_is_not_there(self, data: DataDirectory) -> None:
         """The file and the reason are named."""
-        run = data.run("apply", "/nowhere/f.toml", check=False)
+        run = data.run_process("apply", "/nowhere/f.toml", check=False)
         assert run.returncode == 1
         assert "/nowhere/f.toml" in run.stderr
 
     def test_exported_file_applies(self, data: DataDirectory, tmp_path: Path) -> None:
         """What `export` prints is a file for `apply`."""
         file = tmp_path / "exported.toml"
-        file.write_text(data.run("export").stdout)
+        file.write_text(data.run_process("export").stdout)
         assert data.run("apply", file, "--prune").stdout == "nothing to change\n"
 
 
@@ -178,6 +178,13 @@ class TestPatrons:
         assert json.loads(listed.stdout)[0]["is_blocked"] is True
         assert "zomer-aan-zee" not in added.stdout + listed.stdout
         data.run("patron", "remove", "wieke@boekenburg.example")
+
+    def test_password_comes_through_a_pipe(self, data: DataDirectory) -> None:
+        """A real process reads it from its standard input."""
+        data.run_process("patron", "add", "daan@boekenburg.example", "--password-file", "-", text="duin-en-zand\n")
+        listed = data.run("patron", "list", "boekenburg", "--json").stdout
+        assert "daan" in {row["user"] for row in json.loads(listed)}
+        data.run("patron", "remove", "daan@boekenburg.example")
 
     def test_import_reads_a_file(self, data: DataDirectory, tmp_path: Path) -> None:
         """Many patrons at once; a wrong line is named with its number, and nothing of its piece is kept."""

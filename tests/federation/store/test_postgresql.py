@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from federation.services import realms
 from federation.services.feed import SnapshotFeed, compile_for_proxy
 from federation.snapshot import Snapshot
 from federation.store.announcements import announce
-from federation.store.session import Store
 from federation.store.tables.base import Base
 from federation.store.tables.registry import LibraryRow
 from tests.federation.members import OPERATOR, Members, open_members
@@ -34,6 +34,14 @@ from tests.support.postgresql import PostgreSQL, running_postgresql
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("postgresql")]  # one server for all of them
 
 
+@dataclass(frozen=True)
+class Twin:
+    """A database that is copied for each test, and the folder of its key."""
+
+    database: str
+    folder: Path
+
+
 @pytest.fixture(scope="module")
 def server() -> Generator[PostgreSQL]:
     with running_postgresql() as running:
@@ -41,27 +49,25 @@ def server() -> Generator[PostgreSQL]:
 
 
 @pytest.fixture(scope="module")
-def migrated(server: PostgreSQL) -> str:
-    """A database with the schema and nothing in it."""
-    name = server.create()
-    store = Store(server.url(name))
-    store.migrate()
-    store.close()
-    return name
+def twin(server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Twin:
+    """The same two libraries as on SQLite, made once."""
+    made = Twin(server.create(), tmp_path_factory.mktemp("twin"))
+    with open_members(made.folder, server.url(made.database)):
+        return made
 
 
 @pytest.fixture
-def database(server: PostgreSQL, migrated: str) -> Generator[str]:
-    """A database of this test's own."""
-    name = server.create(migrated)
+def database(server: PostgreSQL, twin: Twin) -> Generator[str]:
+    """A database of this test's own, with the libraries in it."""
+    name = server.create(twin.database)
     yield name
     server.drop(name)
 
 
 @pytest.fixture
-def members(server: PostgreSQL, database: str, tmp_path: Path) -> Generator[Members]:
-    """The same two libraries as on SQLite."""
-    with open_members(tmp_path, server.url(database)) as opened:
+def members(server: PostgreSQL, database: str, twin: Twin, tmp_path: Path) -> Generator[Members]:
+    """The libraries in that database."""
+    with open_members(tmp_path, server.url(database), twin=twin.folder) as opened:
         yield opened
 
 

@@ -265,6 +265,15 @@ class TestBounds:
         assert hosts(bench.find("lib.example", 60.0, OTHER)) == ["radius.lib.example"]
         assert bench.find("gone.example", 60.0, OTHER) is Refusal.NO_NAME
 
+    def test_last_realm_of_an_asker_goes_too(self) -> None:
+        """Who asked long ago keeps no place that another needs; his realm is looked up anew."""
+        bench = Bench(max_realms=1)
+        bench.learn("lib.example", FOUND, 0.0)
+        bench.learn("other.example", FOUND, 1.0, OTHER)
+        assert (len(bench.cache), bench.cache.evicted) == (1, 1)
+        bench.learn("lib.example", MOVED, 2.0)
+        assert hosts(bench.find("lib.example", 3.0)) == ["new.lib.example"]
+
     def test_refused_realms_go_before_known_ones(self) -> None:
         """Of one asker's realms those that lead nowhere are given up first, then those used longest ago."""
         bench = Bench(max_realms=3)

@@ -60,6 +60,15 @@ class TestFind:
         assert identifiers.find("c", slot.identifier) is None
         assert identifiers.find("a", 0) is None
 
+    def test_what_waits_on_a_flow_is_known(self) -> None:
+        """A port that is to be closed tells who would be left without an answer."""
+        identifiers: Identifiers[str, int] = Identifiers(2)
+        identifiers.add_flow("a")
+        first, *_ = fill(identifiers, 3)
+        identifiers.release(first)
+        assert identifiers.waiting_on("a") == [1, 2]
+        assert identifiers.waiting_on("b") == []
+
     def test_released_identifier_waits_for_nothing(self) -> None:
         """A second answer to the same request matches nothing."""
         identifiers: Identifiers[str, int] = Identifiers(1)

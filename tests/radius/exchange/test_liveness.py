@@ -54,6 +54,26 @@ class TestUp:
         assert liveness.next_timer() == 1.0 + DOWN_CHECK_SECONDS
 
 
+class TestAsk:
+    def test_missed_check_makes_one_that_knows_checks_suspect(self) -> None:
+        """A hop that was silent for long is asked; one that has answered such a question before owes an answer."""
+        liveness = Liveness()
+        liveness.see(HopEvent.CHECK_ANSWERED, 0.0)
+        liveness.ask(100.0)
+        assert liveness.next_timer() == 100.0 + CHECK_SECONDS
+        assert not liveness.on_timer(100.0)
+        liveness.on_timer(100.0 + CHECK_SECONDS)
+        assert liveness.state is HopState.SUSPECT
+
+    def test_missed_check_says_nothing_of_one_that_may_not_know_them(self) -> None:
+        """Status-Server is optional (RFC 5997 §4.1): one that never answered it stays as it is, and is left alone."""
+        liveness = Liveness()
+        liveness.ask(100.0)
+        assert not liveness.on_timer(100.0 + CHECK_SECONDS)
+        assert liveness.state is HopState.UP
+        assert liveness.next_timer() is None
+
+
 class TestSuspect:
     @pytest.mark.parametrize("event", [HopEvent.ANSWERED, HopEvent.CHECK_ANSWERED])
     def test_any_answer_clears_it(self, event: HopEvent) -> None:
