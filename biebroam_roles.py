@@ -108,7 +108,9 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
         from radius.proxy.service import ProxyService, ProxySockets
 
         proxy = ProxyService(
-            ProxySockets(sockets["auth"], sockets["acct"], sockets["radsec"]), loop_key=sealer.derive(b"proxy-state")
+            ProxySockets(sockets["auth"], sockets["acct"], sockets["radsec"]),
+            loop_key=sealer.derive(b"proxy-state"),
+            nameservers=settings.nameserver_addresses,
         )
         feed = SnapshotFeed(
             Snapshot,

@@ -27,13 +27,13 @@ DEFAULT_DENIED_REALMS: tuple[str, ...] = (
 )
 
 
-class DenyList:
-    """Realms that are refused: exact names, `*.suffix` and `name.*`, looked up by label."""
+class RealmPatterns:
+    """Realms as exact names, `*.suffix` and `name.*`, looked up by label."""
 
     __slots__ = ("_exact", "_prefixes", "_suffixes")
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        """Raises InvalidPolicy for a pattern with a star anywhere but as its first or last label."""
+    def __init__(self, patterns: Iterable[str], *, field: str) -> None:
+        """Raises InvalidPolicy, at that field, for a pattern with a star anywhere but as its first or last label."""
         exact, suffixes, prefixes = set[str](), set[str](), set[str]()
         for pattern in patterns:
             text = pattern.lower()
@@ -44,7 +44,7 @@ class DenyList:
             elif "*" in text or not text:
                 raise InvalidPolicy(
                     f"{pattern!r}: a star stands for the first labels (*.name) or for the last ones (name.*)",
-                    field="denied_realms",
+                    field=field,
                 )
             else:
                 exact.add(text)
@@ -52,8 +52,8 @@ class DenyList:
         self._suffixes = frozenset(suffixes)
         self._prefixes = frozenset(prefixes)
 
-    def denies(self, realm: str) -> bool:
-        """Whether a looked-up realm is on the list: `*.name` denies what ends in .name, `name.*` what begins so."""
+    def match(self, realm: str) -> bool:
+        """Whether a looked-up realm is among them: `*.name` is what ends in .name, `name.*` what begins so."""
         if realm in self._exact:
             return True
         at = realm.find(".")
@@ -62,6 +62,20 @@ class DenyList:
                 return True
             at = realm.find(".", at + 1)
         return False
+
+
+class DenyList:
+    """Realms that are refused."""
+
+    __slots__ = ("_patterns",)
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Raises InvalidPolicy for a pattern with a star anywhere but as its first or last label."""
+        self._patterns = RealmPatterns(patterns, field="denied_realms")
+
+    def denies(self, realm: str) -> bool:
+        """Whether a looked-up realm is on the list."""
+        return self._patterns.match(realm)
 
 
 class Credentials(Enum):

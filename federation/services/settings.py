@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from federation.errors import InvalidInput, NotFound
-from federation.model import Actor, FederationSettings
+from federation.model import Actor, DiscoverySettings, FederationSettings
 from federation.policy import DEFAULT_DENIED_REALMS, DenyList
 from federation.services.authorities import renew_due
+from federation.services.discovery import parse_settings, to_json
 from federation.services.registry import Change, check_version, require_operator
 from federation.services.values import parse_host
+from federation.store.discovery import read_discovery_settings
 from federation.store.tables.registry import FederationRow
 
 MAX_NAME_CHARACTERS = 64
@@ -25,6 +27,7 @@ def create_settings(change: Change, *, name: str, country: str, eap_server_name:
             country=_parse_country(country),
             eap_server_name=_parse_server_name(eap_server_name),
             denied_realms=list(DEFAULT_DENIED_REALMS),
+            discovery={},
             revision=change.revision,
             version=1,
         )
@@ -51,9 +54,12 @@ def change_settings(
     country: str,
     eap_server_name: str,
     denied_realms: Sequence[str],
+    discovery: DiscoverySettings | None = None,
     expected_version: int | None = None,
 ) -> FederationSettings:
     """The settings are these; with another server name the hosted home server has a new certificate at once.
+
+    Without *discovery* that stays as it is.
 
     Raises:
         Forbidden: the actor is no operator.
@@ -70,6 +76,8 @@ def change_settings(
         "eap_server_name": _parse_server_name(eap_server_name),
         "denied_realms": [pattern.lower() for pattern in denied_realms],
     }
+    if discovery is not None:
+        values["discovery"] = to_json(parse_settings(change.session, discovery))
     before = {key: getattr(row, key) for key in values}
     if before != values:
         for key, value in values.items():
@@ -90,7 +98,14 @@ def _find(session: Session) -> FederationRow:
 
 
 def _describe(row: FederationRow) -> FederationSettings:
-    return FederationSettings(row.name, row.country, row.eap_server_name, tuple(row.denied_realms), row.version)
+    return FederationSettings(
+        row.name,
+        row.country,
+        row.eap_server_name,
+        tuple(row.denied_realms),
+        read_discovery_settings(row),
+        row.version,
+    )
 
 
 def _parse_name(name: str) -> str:

@@ -28,6 +28,7 @@ from federation.snapshot import (
     Snapshot,
     Transport,
 )
+from federation.store.discovery import read_discovery_policy
 from federation.store.tables.registry import (
     AccessPointRow,
     FederationRow,
@@ -77,6 +78,7 @@ def compile_snapshot(session: Session, sealer: Sealer, hosted: tuple[HomeServer,
         dynamic_authorization_clients=_find_changers(clients, members) if changeable else (),
         realms=realms,
         denied_realms=tuple(settings.denied_realms),
+        discovery=read_discovery_policy(session, settings),
     )
     reasons = validate_snapshot(snapshot)
     if reasons:

@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 from federation.errors import TrustError
 from federation.snapshot import (
     Client,
+    DiscoveryAuthority,
+    DiscoveryPolicy,
     EapServerCredentials,
     Federation,
     ForeignAnchor,
@@ -28,6 +30,8 @@ _SHAPE: Final = "; ".join(
     f"{kind.__name__}({', '.join(field.name for field in fields(kind))})"
     for kind in (
         Client,
+        DiscoveryAuthority,
+        DiscoveryPolicy,
         EapServerCredentials,
         Federation,
         ForeignAnchor,

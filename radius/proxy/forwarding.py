@@ -4,7 +4,7 @@ The one place that takes and releases identifiers, counts what waits, and moves 
 is not here: who may ask, and what an answer is worth (`engine`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from federation.events import Outcome
@@ -105,6 +105,29 @@ class Forwarding:
         self.upstreams = upstreams
         self.watch.mind(upstreams.values())
         self._drain(removed)
+
+    def add(self, servers: Iterable[HomeServer]) -> None:
+        """These are home servers, too, until they are dropped."""
+        for server in servers:
+            self.upstreams[server.key] = Upstream(
+                server, self._open_flow, self._receive, open_stream=self._open_stream, events=self
+            )
+        self.watch.mind(self.upstreams.values())
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """They are home servers no more; what they were asked may still be answered."""
+        removed = [self.upstreams.pop(key) for key in keys if key in self.upstreams]
+        self.watch.mind(self.upstreams.values())
+        self._drain(removed)
+
+    def refuse(self, upstream: Upstream, reason: RefusalReason, now: float) -> None:
+        """It may not be asked: what waits for it goes to another of its realm, or is refused with that reason."""
+        for flow in upstream.identifiers.flows:
+            for exchange in upstream.identifiers.waiting_on(flow):
+                if not self._fail_over(exchange, upstream, now):
+                    self._give_up(exchange)
+                    self._answers.refuse(exchange, reason, now)
+        self.drop([upstream.key])
 
     def dial(self, now: float) -> None:
         """Every home server that is reached by connections has one, or is being dialled, before anybody asks for it."""
@@ -223,6 +246,8 @@ class Forwarding:
         if upstream.open_flow() is None:
             self.watch.see(upstream, HopEvent.TRANSPORT_FAILED, now)
             return RefusalReason.NO_LIVE_HOME_SERVER
+        if upstream.is_stream and not upstream.standing and upstream.lost_at is None:
+            upstream.lost_at = now  # requests wait no longer for the first connection than for another
         self.watch.begin(now)
         if self._tidy_at is None:
             self._tidy_at = now + TIDY_SECONDS

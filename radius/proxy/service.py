@@ -15,6 +15,7 @@ from typing import Final
 from federation.events import SignIn
 from federation.snapshot import Snapshot, Transport
 from radius.errors import DropReason
+from radius.proxy.discovering import Discovering
 from radius.proxy.engine import Engine
 from radius.proxy.intake import make_intake
 from radius.proxy.loops import LoopGuard
@@ -52,8 +53,11 @@ class ProxySockets:
 class ProxyService:
     """One proxy worker."""
 
-    def __init__(self, sockets: ProxySockets, *, loop_key: bytes) -> None:
-        """Nothing is read before `start`; `loop_key` is this node's secret, the same for all its workers."""
+    def __init__(self, sockets: ProxySockets, *, loop_key: bytes, nameservers: Sequence[tuple[str, int]] = ()) -> None:
+        """Nothing is read before `start`; `loop_key` is this node's secret, the same for all its workers.
+
+        `nameservers` are asked where realms are discovered; without any, those of this machine.
+        """
         self.notices = Notices(_write_notice)
         self._events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
         self._events_lost = 0
@@ -70,6 +74,8 @@ class ProxyService:
             loop_guard=LoopGuard(loop_key),
         )
         self.streams.attach(self.engine)
+        ports = [int(each.getsockname()[1]) for each in sockets.streams]
+        self.discovering = Discovering(self.engine, self.streams, self, nameservers, ports)
         self._backlog = Backlog(make_intake(self.engine), self._guard)
         self._outboxes: list[Outbox] = []  # in which something waits for the end of the turn
         self._listeners = [UdpListener(each, self._outboxes, is_accounting=False) for each in sockets.authentication]
@@ -87,6 +93,7 @@ class ProxyService:
             reader = self._backlog.make_reader(listener.udp, listener, receive)
             self._loop.add_reader(listener.udp, self._guard(reader))
         self.streams.start()
+        self.discovering.start()
         self._resolve()
 
     def swap(self, snapshot: Snapshot) -> None:
@@ -97,7 +104,9 @@ class ProxyService:
         """
         trust = self.streams.prepare(snapshot.peer_trust)
         self.engine.swap(snapshot)
+        self.streams.discovery = snapshot.discovery
         self.streams.swap(trust, snapshot.peer_trust, snapshot.home_servers)
+        self.discovering.swap(snapshot)
         self._resolve()
         self.keep_time()
 
@@ -107,6 +116,7 @@ class ProxyService:
         for listener in self._listeners:
             loop.remove_reader(listener.udp)
         await self.streams.stop()
+        await self.discovering.stop()
         deadline = monotonic() + drain_seconds
         while (self.engine.outstanding or self._backlog) and monotonic() < deadline:  # noqa: ASYNC110 - now and then, once
             await asyncio.sleep(_DRAIN_STEP_SECONDS)
@@ -135,6 +145,7 @@ class ProxyService:
             "clients": {key: client.counters for key, client in engine.clients.states.items()},
             "home_servers": {key: upstream.counters for key, upstream in engine.upstreams.items()},
             **self.streams.counters(),
+            **self.discovering.counters(),
             "peers": self.streams.peers(),
         }
 

@@ -50,6 +50,7 @@ class Discovery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._found = 0
         self._refused: Counter[Refusal] = Counter()
+        self._seconds = 0.0  # that lookups took, all together
 
     def find(self, realm: str, asker: Asker, now: float, resume: Resume) -> Outcome | Pending:
         """Return the servers of the realm, why there are none, or Pending; `resume` is called within the hold time."""
@@ -73,6 +74,7 @@ class Discovery:
         """What a status report tells."""
         return {
             "found": self._found,
+            "seconds": round(self._seconds, 3),
             "refused": {refusal.value: count for refusal, count in self._refused.items()},
             "realms": len(self._cache),
             "evicted": self._cache.evicted,
@@ -90,11 +92,13 @@ class Discovery:
 
     async def _look_up(self, realm: str) -> None:
         finding: Finding = Refusal.NAMESERVER_FAILED
+        began = monotonic()
         try:
             finding = await self._follow(realm)
         except Exception:  # noqa: BLE001 - the top of a task: a bug costs one lookup, is seen, and leaves nobody waiting
             _log.exception("internal_error")
         finally:
+            self._seconds += monotonic() - began
             self._end(realm, finding)
 
     async def _follow(self, realm: str) -> Finding:

@@ -20,6 +20,8 @@ class FederationRow(Base):
     country: Mapped[str] = mapped_column(String(2))
     eap_server_name: Mapped[str] = mapped_column(String(253))
     denied_realms: Mapped[list[str]] = mapped_column(JSON)
+    # federation.services.discovery; empty: as federation.model.DiscoverySettings has it
+    discovery: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     revision: Mapped[int] = mapped_column(default=0)
     version: Mapped[int] = mapped_column(default=1)
 

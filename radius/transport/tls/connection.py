@@ -25,6 +25,7 @@ from radius.wire.framing import PacketFrames
 
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
 KEEPALIVE_SECONDS: Final = 30  # an idle connection is asked this often whether its other end is there
+UNVERIFIED: Final = "certificate verify failed"  # OpenSSL's words for a peer whose chain is not believed
 _READ_OCTETS: Final = 65_536
 
 
