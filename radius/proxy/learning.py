@@ -33,7 +33,24 @@ SPARE_SECONDS: Final = 60.0  # unused for so long it may go, once its records ar
 IDLE_SECONDS: Final = 600.0  # and after this though they are
 _MAX_ASKERS: Final = 4096
 
-REFUSALS: Final = {refusal: RefusalReason(refusal.value) for refusal in Refusal}
+REFUSALS: Final = {
+    Refusal.NO_NAME: RefusalReason.DISCOVERY_NO_NAME,
+    Refusal.NO_SERVICE: RefusalReason.DISCOVERY_NO_SERVICE,
+    Refusal.NOT_OFFERED: RefusalReason.DISCOVERY_NOT_OFFERED,
+    Refusal.NO_SERVER: RefusalReason.DISCOVERY_NO_SERVER,
+    Refusal.NO_ADDRESS: RefusalReason.DISCOVERY_NO_ADDRESS,
+    Refusal.RECORD_MALFORMED: RefusalReason.DISCOVERY_RECORD_MALFORMED,
+    Refusal.TOO_MANY_RECORDS: RefusalReason.DISCOVERY_TOO_MANY_RECORDS,
+    Refusal.CHAIN_TOO_LONG: RefusalReason.DISCOVERY_CHAIN_TOO_LONG,
+    Refusal.ADDRESS_NOT_ALLOWED: RefusalReason.DISCOVERY_ADDRESS_NOT_ALLOWED,
+    Refusal.LOOP_TO_SELF: RefusalReason.DISCOVERY_LOOP_TO_SELF,
+    Refusal.CERTIFICATE: RefusalReason.DISCOVERY_CERTIFICATE,
+    Refusal.LOOP_TO_ASKER: RefusalReason.DISCOVERY_LOOP_TO_ASKER,
+    Refusal.NAMESERVER_FAILED: RefusalReason.DISCOVERY_NAMESERVER_FAILED,
+    Refusal.TIMED_OUT: RefusalReason.DISCOVERY_TIMED_OUT,
+    Refusal.UNREACHABLE: RefusalReason.DISCOVERY_UNREACHABLE,
+    Refusal.BUSY: RefusalReason.DISCOVERY_BUSY,
+}
 
 
 class Router(Protocol):
