@@ -33,7 +33,7 @@ class Discovering:
         self._streams = streams
         self._net = net
         self._nameservers = tuple(nameservers)
-        self._ports = frozenset(ports) or frozenset({RADSEC_PORT})
+        self.own_ports = frozenset(ports) or frozenset({RADSEC_PORT})
         self._rules: Rules | None = None
         self._discovery: Discovery | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -49,7 +49,7 @@ class Discovering:
                 services=policy.services,
                 allowed_networks=policy.allowed_networks,
                 own_names=trust.own_names if trust is not None else frozenset(),
-                own_ports=self._ports,
+                own_ports=self.own_ports,
                 is_own=is_own_address,
             )
         if rules == self._rules:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.support.certificates import ServerCertificate, make_server_certificat
 from tests.support.eapol import EapolResult, log_in_with_eapol
 from tests.support.freeradius import start_freeradius_home
 from tests.support.nameserver import start_knot
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 
 SERVER_NAME = "login.test.example"
 HOME_NAME = "radius.greatlib.test"
@@ -157,3 +158,50 @@ class TestDiscoveredHome:
         result = outside.log_in(tmp_path)
         assert result.is_complete, result.output[-3000:]
         assert not outside.log_in(tmp_path, password="wrong").succeeded
+
+    @pytest.mark.parametrize(
+        ("realm", "reason"),
+        [
+            ("wrongname.test", "discovery_certificate"),
+            ("stranger.test", "discovery_certificate"),
+            ("dead.test", "no_live_home_server"),
+            ("private.test", "discovery_address_not_allowed"),
+            ("missing.test", "discovery_nameserver_failed"),  # Knot refuses what it has no zone for
+        ],
+    )
+    def test_patron_of_a_realm_that_proves_nothing_is_refused(
+        self, outside: Outside, tmp_path: Path, realm: str, reason: str
+    ) -> None:
+        """A no within seconds, with its reason in the sign-ins, where server, certificate or records are no good."""
+        began = time.monotonic()
+        assert not outside.log_in(tmp_path, realm).succeeded
+        assert time.monotonic() - began < 12
+        wait_until(lambda: outside.sign_ins(realm) != [], "the sign-in to be recorded")
+        assert [each["reason"] for each in outside.sign_ins(realm)] == [reason]
+
+    def test_sign_in_says_where_it_went(self, outside: Outside, tmp_path: Path) -> None:
+        """A sign-in at a discovered server names the server, and no library as its home."""
+        assert outside.log_in(tmp_path).is_complete
+        wait_until(lambda: outside.sign_ins("greatlib.test") != [], "the sign-in to be recorded")
+        newest = outside.sign_ins("greatlib.test")[0]
+        assert newest["outcome"] in {"accepted", "rejected"}
+        assert str(newest["home_server"]).startswith("discovered:greatlib.test/radius.greatlib.test:")
+
+    def test_explain_shows_the_records_and_the_verdict(self, outside: Outside) -> None:
+        """`explain` asks the DNS as the proxy would, and says what each answer was and what it came to."""
+        found = outside.data.run("explain", PATRON, "--client", "zeewijk/hal").stdout
+        assert "no library owns greatlib.test" in found
+        assert 'greatlib.test NAPTR 100 10 "s" "x-eduroam:radius.tls" "" _radsec._tcp.greatlib.test.' in found
+        assert "→ discovered:greatlib.test/radius.greatlib.test:" in found
+        refused = outside.data.run("explain", "anna@private.test", check=False)
+        assert refused.returncode == 1
+        assert "10.1.2.3" in refused.stdout
+        assert "→ refused: discovery_address_not_allowed" in refused.stdout
+
+    def test_metrics_count_look_ups(self, outside: Outside) -> None:
+        """/metrics tells how many look-ups found something, why others did not, and how long they took."""
+        wait_until(lambda: 'biebroam_discovery_found_total{' in outside.data.fetch_text("/metrics"), "the metrics")
+        metrics = outside.data.fetch_text("/metrics")
+        for name in ("discovery_hits_total", "discovery_waits_total", "discovery_seconds_total", "discovery_learned"):
+            assert f"biebroam_{name}{{" in metrics
+        assert 'reason="discovery_address_not_allowed"' in metrics
