@@ -200,7 +200,7 @@ class TestDiscoveredHome:
 
     def test_metrics_count_look_ups(self, outside: Outside) -> None:
         """/metrics tells how many look-ups found something, why others did not, and how long they took."""
-        wait_until(lambda: 'biebroam_discovery_found_total{' in outside.data.fetch_text("/metrics"), "the metrics")
+        wait_until(lambda: "biebroam_discovery_found_total{" in outside.data.fetch_text("/metrics"), "the metrics")
         metrics = outside.data.fetch_text("/metrics")
         for name in ("discovery_hits_total", "discovery_waits_total", "discovery_seconds_total", "discovery_learned"):
             assert f"biebroam_{name}{{" in metrics
