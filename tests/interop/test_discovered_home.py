@@ -22,6 +22,8 @@ from tests.support.freeradius import start_freeradius_home
 from tests.support.nameserver import start_knot
 from tests.support.processes import free_port, wait_until
 
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+
 SERVER_NAME = "login.test.example"
 HOME_NAME = "radius.greatlib.test"
 PATRON, PASSWORD = "anna@greatlib.test", "Strandlezer-1"
@@ -151,7 +153,6 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Generator[Outside]:
             yield Outside(folder, data, eap)
 
 
-@pytest.mark.interop
 class TestDiscoveredHome:
     def test_patron_of_a_discovered_realm_signs_in(self, outside: Outside, tmp_path: Path) -> None:
         """NAPTR, SRV and address lead to a real radsecproxy whose certificate holds the realm (RFC 7585 §2.2)."""
