@@ -10,7 +10,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
-from federation.snapshot import Snapshot
+from federation.snapshot import DiscoveryPolicy, Snapshot
 from radius.discovery.guards import RADSEC_PORT, Rules
 from radius.proxy.engine import Engine
 from radius.proxy.learning import Learning
@@ -34,29 +34,28 @@ class Discovering:
         self._net = net
         self._nameservers = tuple(nameservers)
         self.own_ports = frozenset(ports) or frozenset({RADSEC_PORT})
-        self._rules: Rules | None = None
+        self._wanted: tuple[DiscoveryPolicy, frozenset[str]] | None = None
         self._discovery: Discovery | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     def swap(self, snapshot: Snapshot) -> None:
         """It is on or off as the snapshot says; the engine and the streams have that snapshot already."""
-        policy = snapshot.discovery
-        rules = None
+        policy, trust = snapshot.discovery, self._streams.trust
+        own_names = trust.own_names if trust is not None else frozenset[str]()
+        wanted = None if policy is None else (policy, own_names)
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
+        self._end()
         if policy is not None:
-            trust = self._streams.trust
             rules = Rules(
                 services=policy.services,
                 allowed_networks=policy.allowed_networks,
-                own_names=trust.own_names if trust is not None else frozenset(),
+                own_names=own_names,
                 own_ports=self.own_ports,
                 is_own=is_own_address,
             )
-        if rules == self._rules:
-            return
-        self._rules = rules
-        self._end()
-        if rules is not None:
             self._discovery = Discovery(rules, self._nameservers)
             self._engine.learning = Learning(self._engine, self._discovery, self._net.keep_time)
             self._keep_tidy()

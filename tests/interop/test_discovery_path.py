@@ -65,6 +65,8 @@ def nameserver(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]) 
             server("back", "127.0.0.1", port=ports["good"]),
             realm("good", "good"),
             server("good", ELSEWHERE, port=ports["good"]),
+            realm("multi", "multi"),
+            server("multi", "127.0.0.8", ELSEWHERE, "127.0.0.7", port=ports["good"]),
             realm("neighbour", "good"),  # another realm that leads to the same server, by its own records
             realm("two", "two"),
             f"_radsec._tcp.two SRV 10 0 {ports['other']} one.two\n_radsec._tcp.two SRV 20 0 {ports['good']} two.two\n",
@@ -191,6 +193,12 @@ class TestFound:
         assert await proxy.ask("two.example") == Code.ACCESS_ACCEPT
         assert monotonic() - began < 4
         assert len(home.requests) == 1
+
+    async def test_every_address_of_a_server_is_tried(self, path: tuple[Path7585, AsyncExitStack]) -> None:
+        """Of one server's addresses, those that were judged are dialled in turn; two of the three refuse here."""
+        proxy, stack = path
+        await proxy.serve(stack, "good", "multi.example")
+        assert await proxy.ask("multi.example") == Code.ACCESS_ACCEPT
 
     async def test_ttl_zero_holds_a_minute_and_the_longest_an_hour(self, path: tuple[Path7585, AsyncExitStack]) -> None:
         """Effective TTLs are bounded (RFC 7585 §3.4.2); an unused server is closed when its records are over."""
