@@ -10,7 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from biebroam_roles import SETTINGS_VARIABLE, find_probe_target, open_registry, run_roles, serve, serve_alone
+from biebroam_roles import (
+    SETTINGS_VARIABLE,
+    find_probe_target,
+    look_up_realm,
+    open_registry,
+    run_roles,
+    serve,
+    serve_alone,
+)
 from config.version import __version__
 
 if TYPE_CHECKING:
@@ -166,6 +174,7 @@ def open_application(data: Path | None) -> Generator[Any]:  # Any: an ASGI appli
     ports = Ports(
         read_reports=lambda: read_reports(settings.directory.run),
         find_probe_target=lambda: find_probe_target(settings, registry),
+        look_up_realm=lambda snapshot, realm: look_up_realm(settings, snapshot, realm),
     )
     try:
         yield create_app(registry, ports, local_actor=local_actor())

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from api.ports import ProbeTarget
     from config.settings import Settings
+    from federation.services.explain import RealmLookup
     from federation.services.registry import Registry
+    from federation.snapshot import Snapshot
     from federation.statistics.worker import Role
     from radius.supervisor import BoundGroup, Lifeline
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 SETTINGS_VARIABLE = "BIEBROAM_SETTINGS"  # how `serve` hands its settings to its workers
 LOOPBACK = "127.0.0.1"
+MAX_RECORDS_TOLD = 16  # of one answer, by `explain`
 DRAIN_SECONDS = 5.0
 COMMAND_LINE = Path(__file__).resolve().with_name("biebroam.py")  # what a worker is started with
 
@@ -63,6 +66,7 @@ def build_api(settings: "Settings", listener: "socket.socket", *, runs_workers: 
     ports = Ports(
         read_reports=lambda: read_reports(settings.directory.run),
         find_probe_target=lambda: find_probe_target(settings, registry),
+        look_up_realm=lambda snapshot, realm: look_up_realm(settings, snapshot, realm),
         runs_workers=runs_workers,
     )
     return ApiServer(create_app(registry, ports), listener)
@@ -79,6 +83,49 @@ def find_probe_target(settings: "Settings", registry: "Registry") -> "ProbeTarge
         snapshot = compile_for_proxy(session, registry.sealer, settings.hosted_addresses)
     secret = find_client_secret(snapshot, LOOPBACK)
     return ProbeTarget(LOOPBACK, port, secret) if isinstance(port, int) and secret is not None else None
+
+
+def look_up_realm(settings: "Settings", snapshot: "Snapshot", realm: str) -> "RealmLookup":
+    """What the DNS says of a realm now, asked and judged as this node's proxy would, with nothing remembered."""
+    import asyncio
+
+    from federation.reasons import RefusalReason
+    from federation.services.explain import RealmLookup
+    from radius.discovery.guards import Refusal, Rules
+    from radius.discovery.records import Naptr, Srv
+    from radius.transport.discovery import is_own_address, trace
+
+    def describe(record: object) -> str:
+        match record:
+            case Naptr():
+                fields = f'"{record.flags}" "{record.service}" "{record.regexp}" {record.replacement}'
+                return f"{record.order} {record.preference} {fields}"
+            case Srv():
+                return f"{record.priority} {record.weight} {record.port} {record.target}"
+            case _:
+                return str(record)
+
+    policy = snapshot.discovery
+    assert policy is not None  # who asks has looked
+    rules = Rules(
+        services=policy.services,
+        allowed_networks=policy.allowed_networks,
+        own_names=frozenset({snapshot.federation.eap_server_name}),
+        own_ports=frozenset({settings.radsec_port}),
+        is_own=is_own_address,
+    )
+    finding, log = asyncio.run(trace(realm, rules, settings.nameserver_addresses))
+    records: list[str] = []
+    for question, answer in log:
+        asked = f"{question.name} {question.kind}"
+        if not answer.records:
+            records.append(f"{asked}: {answer.status.value.replace('_', ' ')}")
+        records += (f"{asked} {describe(each)} (TTL {answer.ttl} s)" for each in answer.records[:MAX_RECORDS_TOLD])
+    if isinstance(finding, Refusal):
+        return RealmLookup(tuple(records), (), (), 0, RefusalReason(finding.value))
+    servers = tuple(f"{target.host}:{target.port}" for target in finding.targets)
+    addresses = tuple(str(address) for target in finding.targets for address in target.addresses)
+    return RealmLookup(tuple(records), servers, addresses, finding.seconds, None)
 
 
 def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone: bool) -> "Role":
@@ -108,7 +155,9 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
         from radius.proxy.service import ProxyService, ProxySockets
 
         proxy = ProxyService(
-            ProxySockets(sockets["auth"], sockets["acct"], sockets["radsec"]), loop_key=sealer.derive(b"proxy-state")
+            ProxySockets(sockets["auth"], sockets["acct"], sockets["radsec"]),
+            loop_key=sealer.derive(b"proxy-state"),
+            nameservers=settings.nameserver_addresses,
         )
         compiler = ProxyCompiler(sealer, settings.hosted_addresses)
         feed = SnapshotFeed(

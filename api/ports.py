@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from federation.services.explain import LookUp
 from federation.snapshot import SharedSecret
 from federation.statistics.reports import WorkerReport
 
@@ -30,5 +31,6 @@ class Ports:
 
     read_reports: Callable[[], Sequence[WorkerReport]] = _no_reports  # what the node's workers last said
     find_probe_target: Callable[[], ProbeTarget | None] = _no_target  # the node's proxy; None: no proxy runs here
+    look_up_realm: LookUp | None = None  # asks the DNS as this node's proxy would; None: it is not asked
     hosted_addresses: tuple[tuple[str, int], ...] = (("127.0.0.1", 18120),)  # of Biebroam's own home servers
     runs_workers: bool = False  # a proxy is expected on this node: without one it is not ready

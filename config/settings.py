@@ -52,6 +52,7 @@ class Settings:
     api_port: int = 8080
     hosted_homes: tuple[str, ...] = DEFAULT_HOSTED_HOMES  # where a proxy that runs alone finds Biebroam's home servers
     workers: int = 1  # proxy processes of `serve`
+    nameservers: tuple[str, ...] = ()  # asked where realms are discovered; empty: those of this machine
     sign_in_days: int = 7  # how long sign-ins are kept; 0: not at all
     fticks: str = ""  # where F-Ticks go: "file:PATH", "syslog" or "syslog:HOST:PORT"; empty: none are written
     fticks_prefix: str = ""  # empty: F-TICKS/<name of the federation>/1.0
@@ -79,8 +80,12 @@ class Settings:
     @property
     def hosted_addresses(self) -> tuple[tuple[str, int], ...]:
         """Host and port of each of Biebroam's own home servers."""
-        parts = (address.rpartition(":") for address in self.hosted_homes)
-        return tuple((host.strip("[]"), int(port)) for host, _, port in parts)
+        return _split(self.hosted_homes)
+
+    @property
+    def nameserver_addresses(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each nameserver."""
+        return _split(self.nameservers)
 
     @property
     def recording(self) -> tuple[int, str, str, str]:
@@ -99,6 +104,12 @@ class Settings:
         values["radsec_folder"] = values["radsec_folder"] and Path(values["radsec_folder"])
         values["listen"] = tuple(values["listen"])
         values["hosted_homes"] = tuple(values["hosted_homes"])
+        values["nameservers"] = tuple(values["nameservers"])
         values["log_level"] = LogLevel(values["log_level"])
         values["log_format"] = values["log_format"] and LogFormat(values["log_format"])
         return cls(**values)
+
+
+def _split(addresses: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    parts = (address.rpartition(":") for address in addresses)
+    return tuple((host.strip("[]"), int(port)) for host, _, port in parts)

@@ -33,11 +33,24 @@ _OF_COMMANDS = frozenset({"BIEBROAM_TOKEN", "BIEBROAM_TOKEN_FILE", "BIEBROAM_API
 _MAX_FILE_OCTETS = 65_536
 _MAX_WORKERS = 256
 _MAX_DAYS = 3_660
+_DNS_PORT = 53
 _DESTINATION = re.compile(r"file:.+|syslog(:[A-Za-z0-9.:\[\]-]+:[0-9]{1,5})?")
 _PREFIX = re.compile(r"[A-Za-z0-9./_-]{1,100}")
 _ALL_WORDS = frozenset({"", "*", "all"})
 
 Port = Annotated[int, Field(ge=0, le=65_535)]  # 0: any free one
+
+
+def _parse_nameserver(text: str) -> str:
+    """The address with its port, as Settings has it."""
+    host, port = text, str(_DNS_PORT)
+    if text.startswith("[") or text.count(":") == 1:
+        host, _, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+    address = ip_address(host)
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError("a nameserver looks like 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353")
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 class _Read(BaseSettings):
@@ -57,6 +70,7 @@ class _Read(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=_MAX_WORKERS)] = Field(
         default_factory=lambda: len(os.sched_getaffinity(0)), validate_default=False
     )
+    nameservers: Annotated[tuple[str, ...], NoDecode] = ()
     sign_in_days: Annotated[int, Field(ge=0, le=_MAX_DAYS)] = 7
     fticks: str = ""
     fticks_prefix: str = ""
@@ -84,11 +98,17 @@ class _Read(BaseSettings):
             raise ValueError("at least one address is needed")
         return tuple(dict.fromkeys(str(ip_address(address)) for address in value))
 
-    @field_validator("hosted_homes", mode="before")
+    @field_validator("hosted_homes", "nameservers", mode="before")
     @classmethod
-    def split_hosted_homes(cls, value: object) -> object:
+    def split_places(cls, value: object) -> object:
         """They come as a list, or as one text with commas."""
-        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("nameservers")
+    @classmethod
+    def check_nameservers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Each is an IP address, with a port where it is not 53; IPv6 with a port in brackets."""
+        return tuple(map(_parse_nameserver, value))
 
     @field_validator("hosted_homes")
     @classmethod
@@ -186,6 +206,7 @@ def load_settings(
         api_listen=read.api_listen,
         api_port=read.api_port,
         hosted_homes=read.hosted_homes,
+        nameservers=read.nameservers,
         workers=read.workers,
         sign_in_days=read.sign_in_days,
         fticks=read.fticks,

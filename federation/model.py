@@ -80,6 +80,26 @@ class Page(Generic[Item]):
 
 
 @dataclass(frozen=True, slots=True)
+class DiscoveryTrust:
+    """A root of another authority that may vouch for servers which the DNS names."""
+
+    anchor: str  # name of the foreign anchor
+    policies: tuple[str, ...]  # object identifiers, of which a certificate has to hold one
+    require_realm: bool  # the realm has to be among the certificate's NAIRealm names
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoverySettings:
+    """Whether realms that no library has are looked for in the DNS (RFC 7585), which, and whom to believe."""
+
+    enabled: bool = False
+    services: tuple[str, ...] = ("x-biebroam:radius.tls",)
+    realms: tuple[str, ...] = ()  # exact names, "*.suffix" or "name.*"; empty: any
+    allowed_networks: tuple[str, ...] = ()  # beside the globally reachable addresses
+    authorities: tuple[DiscoveryTrust, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FederationSettings:
     """What holds for the federation as a whole."""
 
@@ -88,6 +108,7 @@ class FederationSettings:
     eap_server_name: str
     denied_realms: tuple[str, ...]
     public_url: str  # under which the API is reached from outside; empty: none is told of
+    discovery: DiscoverySettings
     version: int
 
 

@@ -27,13 +27,13 @@ DEFAULT_DENIED_REALMS: tuple[str, ...] = (
 )
 
 
-class DenyList:
-    """Realms that are refused: exact names, `*.suffix` and `name.*`, looked up by label."""
+class RealmPatterns:
+    """Realms as exact names, `*.suffix` and `name.*`, looked up by label."""
 
     __slots__ = ("_exact", "_prefix_labels", "_prefixes", "_suffix_labels", "_suffixes")
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        """Raises InvalidPolicy for a pattern with a star anywhere but as its first or last label."""
+    def __init__(self, patterns: Iterable[str], *, field: str) -> None:
+        """Raises InvalidPolicy, at that field, for a pattern with a star anywhere but as its first or last label."""
         exact, suffixes, prefixes = set[str](), set[str](), set[str]()
         for pattern in patterns:
             text = pattern.lower()
@@ -44,7 +44,7 @@ class DenyList:
             elif "*" in text or not text:
                 raise InvalidPolicy(
                     f"{pattern!r}: a star stands for the first labels (*.name) or for the last ones (name.*)",
-                    field="denied_realms",
+                    field=field,
                 )
             else:
                 exact.add(text)
@@ -55,8 +55,8 @@ class DenyList:
         self._suffix_labels = max((suffix.count(".") + 1 for suffix in suffixes), default=0)
         self._prefix_labels = max((prefix.count(".") + 1 for prefix in prefixes), default=0)
 
-    def denies(self, realm: str) -> bool:
-        """Whether a looked-up realm is on the list: `*.name` denies what ends in .name, `name.*` what begins so."""
+    def match(self, realm: str) -> bool:
+        """Whether a looked-up realm is among them: `*.name` is what ends in .name, `name.*` what begins so."""
         if realm in self._exact:
             return True
         at = len(realm)
@@ -74,6 +74,20 @@ class DenyList:
             if realm[:at] in self._prefixes:
                 return True
         return False
+
+
+class DenyList:
+    """Realms that are refused."""
+
+    __slots__ = ("_patterns",)
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Raises InvalidPolicy for a pattern with a star anywhere but as its first or last label."""
+        self._patterns = RealmPatterns(patterns, field="denied_realms")
+
+    def denies(self, realm: str) -> bool:
+        """Whether a looked-up realm is on the list."""
+        return self._patterns.match(realm)
 
 
 class Credentials(Enum):

@@ -57,6 +57,24 @@ class RefusalReason(StrEnum):
     CLIENT_OVERLOAD = "client_overload"
     REPEATED_REJECTS = "repeated_rejects"  # the home server refused this device again and again
 
+    # Dynamic discovery (RFC 7585): the realm is no library's, and what the DNS says of it leads to nobody.
+    DISCOVERY_NO_NAME = "discovery_no_name"
+    DISCOVERY_NO_SERVICE = "discovery_no_service"
+    DISCOVERY_NOT_OFFERED = "discovery_not_offered"
+    DISCOVERY_NO_SERVER = "discovery_no_server"
+    DISCOVERY_NO_ADDRESS = "discovery_no_address"
+    DISCOVERY_RECORD_MALFORMED = "discovery_record_malformed"
+    DISCOVERY_TOO_MANY_RECORDS = "discovery_too_many_records"
+    DISCOVERY_CHAIN_TOO_LONG = "discovery_chain_too_long"
+    DISCOVERY_ADDRESS_NOT_ALLOWED = "discovery_address_not_allowed"
+    DISCOVERY_LOOP_TO_SELF = "discovery_loop_to_self"
+    DISCOVERY_LOOP_TO_ASKER = "discovery_loop_to_asker"
+    DISCOVERY_CERTIFICATE = "discovery_certificate"  # what answers there may not serve the realm
+    DISCOVERY_NAMESERVER_FAILED = "discovery_nameserver_failed"
+    DISCOVERY_TIMED_OUT = "discovery_timed_out"
+    DISCOVERY_UNREACHABLE = "discovery_unreachable"
+    DISCOVERY_BUSY = "discovery_busy"  # too many look-ups, waiting requests or servers, of this client or of all
+
     # The home server's own decision.
     UNKNOWN_PATRON = "unknown_patron"
     WRONG_CREDENTIALS = "wrong_credentials"

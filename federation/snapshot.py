@@ -99,6 +99,8 @@ class HomeServer:
     weight: int = 0  # its share of the devices among neighbours that have one, too; 0: it is asked in its order
     # That are its library's, for NAIRealm in its certificate (RFC 7585 §2.2); another realm makes it no other server.
     realms: tuple[str, ...] = field(default=(), compare=False)
+    # Where the DNS says that it is (RFC 7585). Not empty: it was discovered, and has to prove the realm.
+    addresses: tuple[str, ...] = ()
 
     @property
     def is_for_accounting(self) -> bool:
@@ -114,6 +116,7 @@ class Realm(NamedTuple):
     home_servers: tuple[str, ...]  # keys of HomeServer, in order of preference
     includes_subrealms: bool = False
     accounting_servers: tuple[str, ...] = ()  # the same for accounting; empty: it is answered where it arrives
+    is_discovered: bool = False  # no library's: its home servers are looked for in the DNS, and none is here before
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +135,37 @@ class ForeignAnchor:
         *issuers* are the DER names of the issuers of every certificate of the chain but the root: with `requires_list`
         each of them needs a list. Whether a serial number is on a list is asked elsewhere.
         """
-        if library not in self.libraries:
-            return False
+        return library in self.libraries and self.is_listed(issuers, now)
+
+    def is_listed(self, issuers: Collection[bytes], now: float) -> bool:
+        """Whether the lists of such a chain's issuers are in force, where they have to be."""
         return not self.requires_list or (now < self.listed_until and self.listed_issuers.issuperset(issuers))
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryAuthority:
+    """An authority that may vouch for home servers which were found in the DNS, and what it has to say of them."""
+
+    policies: frozenset[str] = frozenset()  # object identifiers, of which a certificate has to hold one; empty: none
+    requires_realm: bool = True  # the realm has to be among the certificate's NAIRealm names (RFC 7585 §2.2)
+
+    def admits(self, policies: Collection[str], *, holds_realm: bool) -> bool:
+        """Whether a verified chain below it with these policies may answer for the realm."""
+        if self.requires_realm and not holds_realm:
+            return False
+        return not self.policies or not self.policies.isdisjoint(policies)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryPolicy:
+    """Which realms that no library has are looked for in the DNS, and whom to believe there (RFC 7585)."""
+
+    services: tuple[str, ...]  # S-NAPTR tags, lower case; the first that a realm has is taken
+    realms: tuple[str, ...] = ()  # exact names, "*.suffix" or "name.*"; empty: any
+    allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()  # beside the globally reachable addresses
+    own_authority: DiscoveryAuthority = DiscoveryAuthority()  # of chains that end in one of our own anchors
+    # By SHA-256 of a foreign anchor; chains below the others are not believed.
+    authorities: Mapping[str, DiscoveryAuthority] = field(default_factory=dict[str, DiscoveryAuthority])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +188,15 @@ class PeerTrust:
         """
         foreign = self.foreign_anchors.get(anchor)
         return foreign is None or foreign.admits(library, issuers, now)
+
+    def find_authority(
+        self, policy: DiscoveryPolicy, anchor: str, issuers: Collection[bytes], now: float
+    ) -> DiscoveryAuthority | None:
+        """What a chain that ends in the root *anchor* needs to answer for a realm of the DNS; None: it may not."""
+        foreign = self.foreign_anchors.get(anchor)
+        if foreign is None:
+            return policy.own_authority
+        return policy.authorities.get(anchor) if foreign.is_listed(issuers, now) else None
 
 
 class Trail(NamedTuple):
@@ -203,6 +243,8 @@ class Snapshot:
     def is_up_to_date(self) -> bool:
         """Whether it is what the registry had at its revision, as far as the trail tells."""
         return self.trail.entry > 0
+
+    discovery: DiscoveryPolicy | None = None  # None: nobody is looked for in the DNS
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,10 @@ def register_foreign_anchors(certificates: typer.Typer, place_of: Callable[[type
         context: typer.Context,
         name: Name,
         file: Annotated[Path, typer.Option("--file", help="PEM: the root, then authorities below it that sign lists")],
-        library: Annotated[list[str], typer.Option("--library", help="Whom it may speak for; repeat for more")],
+        library: Annotated[
+            list[str] | None,
+            typer.Option("--library", help="Whom it may speak for; repeat for more. None: for discovery alone"),
+        ] = None,
         crl: Annotated[list[str] | None, typer.Option("--crl", help="URL of a revocation list; repeatable")] = None,
         policy: Annotated[
             str, typer.Option(help="When a list is out of date: soft (go on) or hard (believe nothing)")
@@ -38,7 +41,7 @@ def register_foreign_anchors(certificates: typer.Typer, place_of: Callable[[type
             pem = file.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError):
             fail(f"can not read certificates in PEM from {file}")
-        body = {"name": name, "certificates": pem, "libraries": library, "list_urls": crl or [], "policy": policy}
+        body = {"name": name, "certificates": pem, "libraries": library or [], "list_urls": crl or [], "policy": policy}
         with open_api(place_of(context)) as api:
             made = api.post(_PATH, body)
         if as_json:

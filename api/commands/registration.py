@@ -9,6 +9,7 @@ import typer
 from api.commands.certificates import register_certificates
 from api.commands.client import OpenApplication, Place
 from api.commands.diagnosis import FindProbeTarget, register_diagnosis
+from api.commands.dns_records import register_dns_records
 from api.commands.documents import register_documents
 from api.commands.patrons import register_patrons
 from api.commands.posture import register_posture
@@ -17,7 +18,7 @@ from api.commands.sign_ins import register_sign_ins
 
 MANAGEMENT_COMMANDS = frozenset(
     {resource.command for resource in RESOURCES}
-    | {"apply", "export", "explain", "probe", "patron", "cert", "sign-ins", "posture"}
+    | {"apply", "export", "explain", "probe", "patron", "cert", "sign-ins", "posture", "dns-records"}
 )
 PLACE_OPTIONS = ("--api", "--data")
 
@@ -47,6 +48,7 @@ def register_commands(app: typer.Typer, open_application: OpenApplication, find_
     register_resources(app, place_of)
     register_patrons(app, place_of)
     register_certificates(app, place_of)
+    register_dns_records(app, place_of)
     register_sign_ins(app, place_of)
     register_posture(app, place_of)
     register_diagnosis(app, place_of, find_probe_target)

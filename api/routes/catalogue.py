@@ -8,6 +8,7 @@ from api.routes import (
     authorities,
     certificates,
     diagnosis,
+    dns_records,
     est,
     expiry,
     federation,
@@ -30,6 +31,7 @@ from api.routes import (
 ROUTERS = (
     libraries.router,
     realms.router,
+    dns_records.router,
     access_points.router,
     home_servers.router,
     identity.router,

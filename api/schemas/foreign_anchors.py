@@ -36,8 +36,12 @@ class NewForeignAnchor(Schema):
     ]
     libraries: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=63)]],
-        Field(min_length=1, max_length=1000, description="Whom certificates below it may speak for; nobody else"),
-    ]
+        Field(
+            max_length=1000,
+            description="Whom certificates below it may speak for; nobody else. None: it is for servers in the DNS "
+            "alone, where the federation's `discovery` names it",
+        ),
+    ] = []  # noqa: RUF012 - pydantic copies it
     list_urls: Annotated[
         Sequence[Annotated[str, Field(min_length=1, max_length=MAX_URL_CHARACTERS)]],
         Field(max_length=MAX_LISTS, description="Where its revocation lists are, http or https"),

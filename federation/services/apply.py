@@ -13,12 +13,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from federation.errors import Conflict, InvalidDocument, InvalidInput, NotFound
-from federation.model import Actor, Created, MemberRole
+from federation.model import Actor, Created, DiscoverySettings, DiscoveryTrust, MemberRole
 from federation.names import normalise_realm
 from federation.policy import DEFAULT_DENIED_REALMS
 from federation.services import access_points, home_servers, identity_settings, libraries, realms, settings
 from federation.services.cycles import find_cycles
-from federation.services.document import FederationDocument, LibrarySection
+from federation.services.discovery import to_json
+from federation.services.document import DiscoverySection, FederationDocument, LibrarySection
 from federation.services.registry import Change, Registry, require_operator
 from federation.services.values import parse_realm
 from federation.snapshot import OnTimeout, Transport
@@ -94,6 +95,8 @@ def export_document(session: Session) -> dict[str, Any]:
         federation["public_url"] = current.public_url
     if current.denied_realms != DEFAULT_DENIED_REALMS:
         federation["denied_realms"] = list(current.denied_realms)
+    if current.discovery != DiscoverySettings():
+        federation["discovery"] = to_json(current.discovery)
     query = (
         select(LibraryRow)
         .order_by(LibraryRow.id)
@@ -169,6 +172,7 @@ class _Work:
             eap_server_name=current.eap_server_name if wanted.eap_server_name is None else wanted.eap_server_name,
             denied_realms=current.denied_realms if wanted.denied_realms is None else wanted.denied_realms,
             public_url=current.public_url if wanted.public_url is None else wanted.public_url,
+            discovery=None if wanted.discovery is None else _read_discovery(wanted.discovery),
         )
 
     def _apply_library(self, library: LibrarySection) -> None:
@@ -292,6 +296,13 @@ class _Work:
     def _keep(self, subject: str, made: Created[Any]) -> None:
         if made.secret is not None:
             self.secrets.append(GeneratedSecret(subject, made.secret))
+
+
+def _read_discovery(section: DiscoverySection) -> DiscoverySettings:
+    authorities = (DiscoveryTrust(each.anchor, each.policies, each.require_realm) for each in section.authorities)
+    return DiscoverySettings(
+        section.enabled, section.services, section.realms, section.allowed_networks, tuple(authorities)
+    )
 
 
 def _check_routes(session: Session, document: FederationDocument) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from federation.errors import InvalidDocument, InvalidInput
-from federation.model import ClientKind, MemberRole, StoreKind
+from federation.model import ClientKind, DiscoverySettings, MemberRole, StoreKind
 from federation.snapshot import OnTimeout, Transport
 
 Secret = Annotated[str | None, Field(repr=False)]
@@ -25,6 +25,24 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
+class DiscoveryAuthoritySection(Section):
+    """A root of another authority that may vouch for servers which the DNS names."""
+
+    anchor: str
+    policies: tuple[str, ...] = ()
+    require_realm: StrictBool = True
+
+
+class DiscoverySection(Section):
+    """Whether realms that no library has are looked for in the DNS, which, and whom to believe there."""
+
+    enabled: StrictBool = False
+    services: tuple[str, ...] = DiscoverySettings().services
+    realms: tuple[str, ...] = ()
+    allowed_networks: tuple[str, ...] = ()
+    authorities: tuple[DiscoveryAuthoritySection, ...] = ()
+
+
 class FederationSection(Section):
     """What holds for the federation as a whole; what is left out stays as it is."""
 
@@ -33,6 +51,7 @@ class FederationSection(Section):
     eap_server_name: str | None = None
     denied_realms: tuple[str, ...] | None = None
     public_url: str | None = None
+    discovery: DiscoverySection | None = None
 
 
 class AccessPointSection(Section):

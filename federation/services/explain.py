@@ -4,8 +4,9 @@ The steps are the packet path's own, in its order, with the same functions; each
 metrics would show.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from federation.errors import NotFound
 from federation.model import Actor
@@ -15,6 +16,7 @@ from federation.policy import (
     Credentials,
     Crossing,
     DenyList,
+    RealmPatterns,
     decide_credentials,
     decide_direction,
 )
@@ -27,7 +29,8 @@ from federation.snapshot import Client, HomeServer, Realm, Snapshot, Transport
 class ExplainedStep:
     """One decision."""
 
-    # "name", "deny_list", "realm", "client", "direction", "credentials", "answer", "home_server", "accounting"
+    # "name", "deny_list", "realm", "discovery", "client", "direction", "credentials", "answer", "home_server" or
+    # "accounting"
     step: str
     verdict: str  # "pass", "refuse", or "note"
     text: str  # for a person
@@ -49,8 +52,26 @@ class Explanation:
     steps: tuple[ExplainedStep, ...]
 
 
-def explain(snapshot: Snapshot, actor: Actor, *, name: str, client: str | None = None) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class RealmLookup:
+    """What the DNS says of a realm, asked now."""
+
+    records: tuple[str, ...]  # each question with its answer, in words
+    servers: tuple[str, ...]  # HOST:PORT, the first to be asked first
+    addresses: tuple[str, ...]  # of all of them
+    seconds: int  # for which that holds
+    refusal: RefusalReason | None  # None: there are servers
+
+
+LookUp = Callable[[Snapshot, str], RealmLookup]
+
+
+def explain(
+    snapshot: Snapshot, actor: Actor, *, name: str, client: str | None = None, look_up: LookUp | None = None
+) -> Explanation:
     """What a proxy with this snapshot would do with an EAP request of that name from that client.
+
+    `look_up` asks the DNS for a realm that no library has, where the federation's discovery would; it may take seconds.
 
     A client's key is `library/name`. Without a client only the name and its route are judged. A library's token may ask
     about its own clients; home servers of other libraries are named and nothing more is told of them.
@@ -59,9 +80,11 @@ def explain(snapshot: Snapshot, actor: Actor, *, name: str, client: str | None =
         NotFound: there is no such client that the actor may see.
     """
     asking = _find_client(snapshot, actor, client) if client is not None else None
-    steps = list(_judge(snapshot, actor, name, asking))
+    found: list[str] = []
+    steps = list(_judge(snapshot, actor, name, asking, _Discovery(look_up, found)))
     refusal = next((step.reason for step in steps if step.verdict == "refuse"), None)
     realm = _route(snapshot, name)
+    servers = realm.home_servers if realm else tuple(found)
     return Explanation(
         name=name,
         client=client,
@@ -70,9 +93,17 @@ def explain(snapshot: Snapshot, actor: Actor, *, name: str, client: str | None =
         reason=refusal,
         realm=realm.name if realm else None,
         library=realm.library if realm else None,
-        home_servers=realm.home_servers if realm and refusal is None else (),
+        home_servers=servers if refusal is None else (),
         steps=tuple(steps),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Discovery:
+    """How the DNS is asked, and the servers that it named."""
+
+    look_up: LookUp | None
+    found: list[str]
 
 
 def _encode_name(name: str) -> bytes:
@@ -96,7 +127,9 @@ def _refuse(step: str, text: str, reason: RefusalReason) -> ExplainedStep:
     return ExplainedStep(step, "refuse", text, reason)
 
 
-def _judge(snapshot: Snapshot, actor: Actor, name: str, client: Client | None) -> Iterator[ExplainedStep]:
+def _judge(
+    snapshot: Snapshot, actor: Actor, name: str, client: Client | None, discovery: _Discovery
+) -> Iterator[ExplainedStep]:
     parsed = parse_user_name(_encode_name(name))
     if not isinstance(parsed, UserName):
         yield _refuse("name", f"{name!r} may not travel", parsed)
@@ -106,6 +139,9 @@ def _judge(snapshot: Snapshot, actor: Actor, name: str, client: Client | None) -
         yield _refuse("deny_list", f"{parsed.realm} is on the federation's deny list", RefusalReason.REALM_DENIED)
         return
     realm = find_realm(snapshot, parsed.realm)
+    if realm is None and _may_be_discovered(snapshot, parsed.realm):
+        yield from _discover(snapshot, parsed.realm, client, discovery)
+        return
     if realm is None:
         yield _refuse("realm", f"no library owns {parsed.realm}", RefusalReason.UNROUTABLE)
         return
@@ -120,6 +156,44 @@ def _judge(snapshot: Snapshot, actor: Actor, name: str, client: Client | None) -
     else:
         goes = "accounting is answered here and goes no further"
     yield ExplainedStep("accounting", "note", goes)
+
+
+def _may_be_discovered(snapshot: Snapshot, realm: str) -> bool:
+    policy = snapshot.discovery
+    if policy is None:
+        return False
+    return not policy.realms or RealmPatterns(policy.realms, field="discovery/realms").match(realm)
+
+
+def _discover(snapshot: Snapshot, realm: str, client: Client | None, discovery: _Discovery) -> Iterator[ExplainedStep]:
+    """The realm is no library's: the records of its DNS, and what they come to."""
+    yield ExplainedStep("realm", "note", f"no library owns {realm}: it is looked for in the DNS")
+    if client is not None:
+        yield from _judge_client(client, Realm(realm, "", (), is_discovered=True), [])
+    if discovery.look_up is None:
+        return
+    found = discovery.look_up(snapshot, realm)
+    for record in found.records:
+        yield ExplainedStep("discovery", "note", record)
+    if found.refusal is not None:
+        yield _refuse("discovery", f"the DNS leads to no home server of {realm}", found.refusal)
+    elif client is not None and _leads_back(client, found):
+        yield _refuse("discovery", f"the DNS leads back to {client.key}", RefusalReason.DISCOVERY_LOOP_TO_ASKER)
+    else:
+        discovery.found.extend(f"discovered:{realm}/{server}" for server in found.servers)
+        yield ExplainedStep(
+            "discovery",
+            "pass",
+            f"RADIUS/TLS to {', '.join(found.servers)}, for {found.seconds} s; its certificate has to prove the realm",
+        )
+
+
+def _leads_back(client: Client, found: RealmLookup) -> bool:
+    names = {server.rpartition(":")[0] for server in found.servers}
+    if client.certificate_name is not None and client.certificate_name.lower() in names:
+        return True
+    networks = client.networks if client.is_proxy else [each for each in client.networks if each.num_addresses == 1]
+    return any(ip_address(address) in network for address in found.addresses for network in networks)
 
 
 def _judge_client(client: Client, realm: Realm, servers: list[HomeServer]) -> Iterator[ExplainedStep]:

@@ -21,6 +21,7 @@ from federation.model import Actor
 from federation.services.registry import Change, find_library, require_operator
 from federation.services.values import parse_id
 from federation.snapshot import ForeignAnchor
+from federation.store.discovery import read_discovery_anchors
 from federation.store.tables.foreign import ForeignAnchorRow, ForeignListRow, ForeignScopeRow
 from federation.store.tables.registry import LibraryRow
 from federation.store.tables.trust import AuthorityRow
@@ -72,6 +73,8 @@ def add_anchor(
 ) -> Anchor:
     """The root in *certificates_pem*, with the authorities below it that sign lists, is trusted for *libraries*.
 
+    Without any it is trusted for nobody, unless the federation's discovery names it.
+
     Raises:
         Forbidden: the actor is no operator.
         Conflict: there is an anchor of that name.
@@ -83,8 +86,6 @@ def add_anchor(
     parse_id(name, "/name")
     if change.session.get(ForeignAnchorRow, name) is not None:
         raise Conflict(f"there is an anchor {name!r} already")
-    if not libraries:
-        raise InvalidInput("name the libraries that it may speak for", field="/libraries")
     for library in libraries:
         find_library(change.session, actor, library)
     urls = list(dict.fromkeys(_parse_url(url) for url in list_urls))
@@ -131,9 +132,12 @@ def remove_anchor(change: Change, actor: Actor, name: str) -> None:
     Raises:
         Forbidden: the actor is no operator.
         NotFound: there is no such anchor.
+        Conflict: the federation's discovery names it.
     """
     require_operator(actor)
     row = _find(change.session, name)
+    if name in read_discovery_anchors(change.session, if_disabled=True):
+        raise Conflict(f"the federation's discovery names {name!r}: take it out there first")
     change.record("foreign-anchor.remove", f"foreign-anchor/{name}", before={"fingerprint": row.fingerprint})
     change.session.delete(row)
     change.session.flush()
@@ -143,14 +147,15 @@ def load_foreign(session: Session) -> tuple[bytes, dict[str, ForeignAnchor]]:
     """For the proxies: the newest lists as PEM, and by fingerprint the roots with what each may.
 
     A list that is out of date goes on being held: what it revoked stays revoked. A root without an active library is
-    left out, and so trusted for nobody.
+    left out, and so trusted for nobody, unless the federation's discovery names it.
     """
     lists: list[str] = []
     anchors: dict[str, ForeignAnchor] = {}
+    discovering = read_discovery_anchors(session)
     active = set(session.scalars(select(LibraryRow.id).where(LibraryRow.is_active)))
     for row in session.scalars(select(ForeignAnchorRow).order_by(ForeignAnchorRow.name)):
         libraries = active.intersection(scope.library_id for scope in row.scopes)
-        if not libraries:
+        if not libraries and row.name not in discovering:
             continue
         held = [each for each in row.lists if each.crl_pem is not None]
         lists.extend(each.crl_pem or "" for each in held)

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from federation.errors import InvalidInput, NotFound
-from federation.model import Actor, FederationSettings
+from federation.model import Actor, DiscoverySettings, FederationSettings
 from federation.policy import DEFAULT_DENIED_REALMS, DenyList
 from federation.services.authorities import renew_due
+from federation.services.discovery import parse_settings, to_json
 from federation.services.registry import Change, check_version, require_operator
 from federation.services.values import parse_host
+from federation.store.discovery import read_discovery_settings
 from federation.store.tables.registry import FederationRow
 from federation.trust.distribution import MAX_URL_CHARACTERS, is_public_url
 
@@ -26,6 +28,7 @@ def create_settings(change: Change, *, name: str, country: str, eap_server_name:
             country=_parse_country(country),
             eap_server_name=_parse_server_name(eap_server_name),
             denied_realms=list(DEFAULT_DENIED_REALMS),
+            discovery={},
             revision=change.revision,
             version=1,
         )
@@ -53,11 +56,13 @@ def change_settings(
     eap_server_name: str,
     denied_realms: Sequence[str],
     public_url: str = "",
+    discovery: DiscoverySettings | None = None,
     expected_version: int | None = None,
 ) -> FederationSettings:
     """The settings are these; with another server name the hosted home server has a new certificate at once.
 
     With another public URL the proxy has one, which leads to the revocation list there; others come with their renewal.
+    Without *discovery* that stays as it is.
 
     Raises:
         Forbidden: the actor is no operator.
@@ -75,6 +80,8 @@ def change_settings(
         "denied_realms": [pattern.lower() for pattern in denied_realms],
         "public_url": _parse_public_url(public_url),
     }
+    if discovery is not None:
+        values["discovery"] = to_json(parse_settings(change.session, discovery))
     before = {key: getattr(row, key) for key in values}
     if before != values:
         for key, value in values.items():
@@ -96,7 +103,13 @@ def _find(session: Session) -> FederationRow:
 
 def _describe(row: FederationRow) -> FederationSettings:
     return FederationSettings(
-        row.name, row.country, row.eap_server_name, tuple(row.denied_realms), row.public_url, row.version
+        row.name,
+        row.country,
+        row.eap_server_name,
+        tuple(row.denied_realms),
+        row.public_url,
+        read_discovery_settings(row),
+        row.version,
     )
 
 

@@ -24,6 +24,7 @@ _LABELS = {
     "home_servers": "home_server",
     "peers": "peer",
     "tls_refused": "reason",
+    "discovery_refused": "reason",
     "removed_attributes": "type",
     "methods": "method",
 }
@@ -45,6 +46,11 @@ _GAUGES = frozenset(
         "not_after",
         "seen_at",
         "message_authenticator_required",
+        "discovery_realms",
+        "discovery_lookups",
+        "discovery_waiting",
+        "discovery_held",
+        "discovery_learned",
     }
 )
 

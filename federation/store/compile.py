@@ -29,6 +29,7 @@ from federation.snapshot import (
     Snapshot,
     Transport,
 )
+from federation.store.discovery import read_discovery_policy
 from federation.store.tables.registry import (
     AccessPointRow,
     FederationRow,
@@ -72,6 +73,7 @@ def compile_snapshot(session: Session, sealer: Sealer, hosted: tuple[HomeServer,
         dynamic_authorization_clients=find_changers(clients, servers.values()) if changeable else (),
         realms=realms,
         denied_realms=tuple(settings.denied_realms),
+        discovery=read_discovery_policy(session, settings),
     )
     reasons = validate_snapshot(snapshot)
     if reasons:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from federation.errors import SnapshotRejected
 from federation.policy import DenyList
 from federation.shards import Shards
-from federation.snapshot import Client, Difference, HomeServer, Realm, Snapshot, Trail
+from federation.snapshot import Client, Difference, DiscoveryPolicy, HomeServer, Realm, Snapshot, Trail
 from federation.store.compile import (
     Member,
     describe_federation,
@@ -26,6 +26,7 @@ from federation.store.compile import (
     read_members,
     validate_snapshot,
 )
+from federation.store.discovery import read_discovery_policy
 from federation.store.saved import move_hosted
 from federation.store.tables.registry import AuditRow, FederationRow, LibraryRow
 from federation.trust.keystore import Sealer
@@ -136,7 +137,7 @@ class SnapshotCompiler:
             self.libraries_read += len(batch)
             for library in batch:
                 work.take(library, members.get(library))
-        snapshot = work.finish(settings, trail)
+        snapshot = work.finish(settings, trail, read_discovery_policy(session, settings))
         self._check(snapshot, work)
         self._keep(snapshot, work)
         return snapshot
@@ -219,7 +220,7 @@ class _Work:
         for _, after in self.clients.values():
             yield from after
 
-    def finish(self, settings: FederationRow, trail: Trail) -> Snapshot:
+    def finish(self, settings: FederationRow, trail: Trail, discovery: DiscoveryPolicy | None) -> Snapshot:
         """The snapshot; what has not changed is the last one's, the same object."""
         last = self.last
         clients = self._merge_clients()
@@ -238,6 +239,7 @@ class _Work:
             dynamic_authorization_clients=changers,
             realms=self._realms.apply(last.realms),
             denied_realms=tuple(settings.denied_realms),
+            discovery=discovery,
             trail=trail,
             difference=None
             if self._is_first

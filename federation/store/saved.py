@@ -21,6 +21,8 @@ from federation.errors import TrustError
 from federation.shards import Shards
 from federation.snapshot import (
     Client,
+    DiscoveryAuthority,
+    DiscoveryPolicy,
     EapServerCredentials,
     Federation,
     ForeignAnchor,
@@ -44,6 +46,8 @@ _SHAPE: Final = "; ".join(
     f"{kind.__name__}({', '.join(_names_of(kind))})"
     for kind in (
         Client,
+        DiscoveryAuthority,
+        DiscoveryPolicy,
         EapServerCredentials,
         Federation,
         ForeignAnchor,

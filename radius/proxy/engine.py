@@ -28,6 +28,7 @@ from radius.proxy.clients import (
 from radius.proxy.dynamic_authorization import Operators, decide_change
 from radius.proxy.exchange import Exchange
 from radius.proxy.forwarding import REWRITE_REFUSALS, Forwarding
+from radius.proxy.learning import Learning
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
@@ -93,6 +94,7 @@ class Engine:
         """
         self.notices = notices
         self.routes: Routes | None = None
+        self.learning: Learning | None = None  # of home servers in the DNS; None: nobody is looked for there
         self.clients = Clients(())
         self.duplicates = Duplicates()
         self.known_states = KnownStates()
@@ -139,7 +141,8 @@ class Engine:
         clients = Clients((*snapshot.clients, *snapshot.dynamic_authorization_clients), self.clients.states)
         routes = Routes(snapshot)
         operators = Operators(snapshot)
-        self.forwarding.swap({**snapshot.home_servers, **snapshot.dynamic_authorization_servers})
+        learned = self.learning.servers if self.learning is not None else {}
+        self.forwarding.swap({**snapshot.home_servers, **snapshot.dynamic_authorization_servers, **learned})
         # Nothing above changed anything, so a snapshot that can not be used leaves the old one in force.
         self.clients, self.routes, self._operators = clients, routes, operators
 
@@ -257,9 +260,18 @@ class Engine:
                 decided = RefusalReason.LOOP
             else:
                 refusal = self.protection.decide(exchange, exchange.realm, now)
-                decided = self.forwarding.forward(exchange, exchange.realm, now) if refusal is None else refusal
-        if decided is None:  # nearly always: it is asked first, as what a reason is costs more to find out
-            return
+                learning = self.learning
+                if refusal is not None:
+                    decided = refusal
+                elif learning is None or not exchange.realm.is_discovered:
+                    decided = self.forwarding.forward(exchange, exchange.realm, now)
+                else:
+                    decided = learning.forward(exchange, exchange.realm, now)
+        if decided is not None:  # seldom: it is asked first, as what a reason is costs more to find out
+            self.conclude(exchange, decided, now)
+
+    def conclude(self, exchange: Exchange, decided: RefusalReason | DropReason, now: float) -> None:
+        """A request that does not go on has its answer, or gets none."""
         if isinstance(decided, RefusalReason):
             self._answers.refuse(exchange, decided, now)
         else:

@@ -119,6 +119,15 @@ class Forwarding:
     def _make(self, server: HomeServer) -> Upstream:
         return Upstream(server, self._open_flow, self._receive, open_stream=self._open_stream, events=self)
 
+    def refuse(self, upstream: Upstream, reason: RefusalReason, now: float) -> None:
+        """It may not be asked: what waits for it goes to another of its realm, or is refused with that reason."""
+        for flow in upstream.identifiers.flows:
+            for exchange in upstream.identifiers.waiting_on(flow):
+                if not self._fail_over(exchange, upstream, now):
+                    self._give_up(exchange)
+                    self._answers.refuse(exchange, reason, now)
+        self.change([upstream.key], ())
+
     def dial(self, now: float) -> None:
         """Every home server that is reached by connections has one, or is being dialled, before anybody asks for it."""
         for upstream in self.upstreams.values():
@@ -236,6 +245,8 @@ class Forwarding:
         if upstream.open_flow() is None:
             self.watch.see(upstream, HopEvent.TRANSPORT_FAILED, now)
             return RefusalReason.NO_LIVE_HOME_SERVER
+        if upstream.is_stream and not upstream.standing and upstream.lost_at is None:
+            upstream.lost_at = now  # requests wait no longer for the first connection than for another
         self.watch.begin(now)
         if self._tidy_at is None:
             self._tidy_at = now + TIDY_SECONDS

@@ -7,7 +7,14 @@ list, the route, the direction, the credentials.
 from typing import Final
 
 from federation.names import UserName, parse_user_name
-from federation.policy import Credentials, Crossing, DenyList, decide_credentials, decide_direction
+from federation.policy import (
+    Credentials,
+    Crossing,
+    DenyList,
+    RealmPatterns,
+    decide_credentials,
+    decide_direction,
+)
 from federation.reasons import RefusalReason
 from federation.routing import find_realm
 from federation.snapshot import Realm, Snapshot, Transport
@@ -33,13 +40,16 @@ class Routes:
     neither many realms nor many names make requests slow.
     """
 
-    __slots__ = ("_denied", "_names", "snapshot")
+    __slots__ = ("_denied", "_discoverable", "_names", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         """Nothing is looked up yet."""
         self.snapshot = snapshot
         self._denied = DenyList(snapshot.denied_realms)
         self._names: dict[bytes, Realm | RefusalReason] = {}
+        policy = snapshot.discovery
+        patterns = policy.realms if policy is not None else ()
+        self._discoverable = RealmPatterns(patterns, field="discovery/realms") if patterns else None
 
     def find(self, name: bytes) -> Realm | RefusalReason:
         """Return the realm that a User-Name belongs to, or why it is refused."""
@@ -59,11 +69,19 @@ class Routes:
         if self._denied.denies(parsed.realm):
             return RefusalReason.REALM_DENIED
         realm = find_realm(self.snapshot, parsed.realm)
-        if realm is None:
-            return self._default_realm(parsed.realm)
-        return realm
+        if realm is not None:
+            return realm
+        if self._may_be_discovered(parsed.realm):
+            return Realm(parsed.realm, "", (), is_discovered=True)
+        return self.find_default(parsed.realm)
 
-    def _default_realm(self, realm: str) -> Realm | RefusalReason:
+    def _may_be_discovered(self, realm: str) -> bool:
+        if self.snapshot.discovery is None:
+            return False
+        return self._discoverable is None or self._discoverable.match(realm)
+
+    def find_default(self, realm: str) -> Realm | RefusalReason:
+        """Return where a realm goes that nobody has, and that is not found elsewhere."""
         servers = self.snapshot.default_home_servers
         return Realm(realm, "", servers) if servers else RefusalReason.UNROUTABLE
 

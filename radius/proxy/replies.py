@@ -59,6 +59,13 @@ DIVERTING_CAUSES: Final = frozenset(
         (ErrorCause.REQUEST_NOT_ROUTABLE, ErrorCause.PROXY_PROCESSING_ERROR, ErrorCause.RESOURCES_UNAVAILABLE),
     )
 )
+# What the DNS says of a realm is no answer of its library's: the client may know another way (RFC 7585 §3.4.2).
+_DISCOVERY_CAUSES: Final[dict[RefusalReason, int]] = {
+    reason: int(ErrorCause.REQUEST_NOT_ROUTABLE) for reason in RefusalReason if reason.value.startswith("discovery_")
+}
+_DISCOVERY_CAUSES[RefusalReason.DISCOVERY_BUSY] = int(ErrorCause.RESOURCES_UNAVAILABLE)
+_ERROR_CAUSES.update(_DISCOVERY_CAUSES)
+PROTOCOL_ERROR_CAUSES.update(_DISCOVERY_CAUSES)
 _ORIGINAL_PACKET_CODE: Final = 4  # 241.4, RFC 7930 §3.3.1 and §4
 
 

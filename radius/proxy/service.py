@@ -16,6 +16,7 @@ from typing import Final
 from federation.events import SignIn
 from federation.snapshot import Snapshot
 from radius.errors import DropReason
+from radius.proxy.discovering import Discovering
 from radius.proxy.engine import Engine
 from radius.proxy.intake import make_intake
 from radius.proxy.loops import LoopGuard
@@ -53,8 +54,11 @@ class ProxySockets:
 class ProxyService:
     """One proxy worker."""
 
-    def __init__(self, sockets: ProxySockets, *, loop_key: bytes) -> None:
-        """Nothing is read before `start`; `loop_key` is this node's secret, the same for all its workers."""
+    def __init__(self, sockets: ProxySockets, *, loop_key: bytes, nameservers: Sequence[tuple[str, int]] = ()) -> None:
+        """Nothing is read before `start`; `loop_key` is this node's secret, the same for all its workers.
+
+        `nameservers` are asked where realms are discovered; without any, those of this machine.
+        """
         self.notices = Notices(_write_notice)
         self._events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
         self._events_lost = 0
@@ -72,6 +76,8 @@ class ProxyService:
             loop_guard=LoopGuard(loop_key),
         )
         self.streams.attach(self.engine)
+        ports = [int(each.getsockname()[1]) for each in sockets.streams]
+        self.discovering = Discovering(self.engine, self.streams, self, nameservers, ports)
         self._backlog = Backlog(make_intake(self.engine), self._guard)
         self._listeners = [UdpListener(each, self.outboxes, is_accounting=False) for each in sockets.authentication]
         self._listeners += [UdpListener(each, self.outboxes, is_accounting=True) for each in sockets.accounting]
@@ -89,6 +95,7 @@ class ProxyService:
             reader = self._backlog.make_reader(listener.udp, listener, receive)
             self._loop.add_reader(listener.udp, self._guard(reader))
         self.streams.start()
+        self.discovering.start()
         self._resolve()
 
     def swap(self, snapshot: Snapshot) -> None:
@@ -100,9 +107,11 @@ class ProxyService:
         trust = self.streams.prepare(snapshot.peer_trust)
         earlier = self.engine.routes
         self.engine.swap(snapshot)
+        self.streams.discovery = snapshot.discovery
         self.streams.swap(trust, snapshot.peer_trust, snapshot.home_servers)
         if earlier is None or earlier.snapshot.home_servers is not snapshot.home_servers:
             self._resolve()
+        self.discovering.swap(snapshot)
         self.keep_time()
 
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
@@ -111,6 +120,7 @@ class ProxyService:
         for listener in self._listeners:
             loop.remove_reader(listener.udp)
         await self.streams.stop()
+        await self.discovering.stop()
         deadline = monotonic() + drain_seconds
         while (self.engine.outstanding or self._backlog) and monotonic() < deadline:  # noqa: ASYNC110 - now and then, once
             await asyncio.sleep(_DRAIN_STEP_SECONDS)
@@ -139,6 +149,7 @@ class ProxyService:
             "clients": {key: client.counters for key, client in engine.clients.states.items()},
             "home_servers": {key: upstream.counters for key, upstream in engine.upstreams.items()},
             **self.streams.counters(),
+            **self.discovering.counters(),
             "peers": self.streams.peers(),
         }
 

@@ -14,7 +14,7 @@ from functools import partial
 from time import monotonic, time
 from typing import Final
 
-from federation.snapshot import HomeServer, PeerTrust
+from federation.snapshot import DiscoveryPolicy, HomeServer, PeerTrust
 from radius.errors import DropReason
 from radius.exchange.edges import NONCE_OCTETS, ServerEdge
 from radius.proxy.clients import Clients, ClientState
@@ -24,7 +24,7 @@ from radius.proxy.ports import Address, Stream, StreamOwner
 from radius.proxy.trunks import Net, Trunk, describe_peer
 from radius.transport.tls.connection import Closing, TlsConnection
 from radius.transport.tls.contexts import Credentials, Trust, is_believed
-from radius.transport.tls.identity import PeerIdentity, ServerName
+from radius.transport.tls.identity import DiscoveredName, PeerIdentity, ServerName, holds_realm
 from radius.transport.tls.link import Target
 from radius.transport.tls.listener import Arrivals, TlsListener
 from radius.transport.tls.versions import RadiusVersion
@@ -41,6 +41,7 @@ class Streams:
         """`net` is what stands under each call into the engine."""
         self.net = net
         self.trust: Trust | None = None
+        self.discovery: DiscoveryPolicy | None = None  # by which servers that the DNS names are judged
         self._engine: Engine | None = None
         self._peer_trust: PeerTrust | None = None
         self._trunks: dict[str, list[Trunk]] = {}  # by home server
@@ -170,6 +171,23 @@ class Streams:
         issuers = {issuer for issuer, _ in identity.serials}
         return trust is not None and trust.admits(identity.anchor, library, issuers, now)
 
+    def admits_server(self, identity: PeerIdentity, server: HomeServer, now: float) -> bool:
+        """Whether a verified chain may stand for that home server: for its library, or for its realm in the DNS."""
+        if not server.addresses:
+            return self.admits(identity, server.library or "", now)
+        trust, policy = self._peer_trust, self.discovery
+        if trust is None or policy is None:
+            return False
+        issuers = {issuer for issuer, _ in identity.serials}
+        authority = trust.find_authority(policy, identity.anchor, issuers, now)
+        holds = all(holds_realm(identity, realm) for realm in server.realms)
+        return authority is not None and authority.admits(identity.policies, holds_realm=holds)
+
+    def refuse(self, server: HomeServer, now: float) -> bool:
+        """Whether a server whose certificate is not believed is given up: one of the DNS is, members' are not."""
+        learning = self._engine.learning if self._engine is not None else None
+        return learning is not None and learning.refuse(server, now)
+
     def _is_client(self, identity: PeerIdentity) -> bool:
         """Asked inside the handshake, where the anchor is not known yet."""
         return bool(self._candidates(identity))
@@ -226,6 +244,8 @@ class Streams:
 
     def target_of(self, server: HomeServer) -> Target:
         """Where that home server is, and who it has to be."""
+        if server.addresses:
+            return Target(server.key, server.host, server.port, DiscoveredName(server.host), server.addresses)
         realms = self._servers.get(server.key, server).realms
         name = ServerName(server.host, frozenset(realms))
         return Target(server.key, server.host, server.port, name)

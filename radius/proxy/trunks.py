@@ -49,8 +49,12 @@ class Keeper(Protocol):
         """Where that home server is, and who it has to be."""
         ...
 
-    def admits(self, identity: PeerIdentity, library: str, now: float, /) -> bool:
-        """Whether a verified chain may stand for a peer of that library."""
+    def admits_server(self, identity: PeerIdentity, server: HomeServer, now: float, /) -> bool:
+        """Whether a verified chain may stand for that home server."""
+        ...
+
+    def refuse(self, server: HomeServer, now: float, /) -> bool:
+        """Whether a server whose certificate is not believed is given up; else it is dialled again."""
         ...
 
     def forget(self, trunk: "Trunk", /) -> None:
@@ -107,8 +111,8 @@ class Trunk:
     # What the link asks and tells.
 
     def admits(self, identity: PeerIdentity) -> bool:
-        """Whether a chain of its anchor may stand for the home server's library."""
-        return self._keeper.admits(identity, self.owner.server.library or "", time())
+        """Whether a chain of its anchor may stand for the home server."""
+        return self._keeper.admits_server(identity, self.owner.server, time())
 
     def on_up(self, link: Link, now: float) -> None:
         """A connection stands."""
@@ -153,11 +157,12 @@ class Trunk:
         stream = self._streams.get(number)
         return None if stream is None else self.owner.receive(stream, octets, now)
 
-    def on_down(self, _link: Link, now: float) -> None:
+    def on_down(self, link: Link, now: float) -> None:
         """The connection was lost, or could not be made."""
         net = self._keeper.net
         try:
-            self.owner.interrupt(list(self._streams.values()), now)
+            if not (link.is_refused and self._keeper.refuse(self.owner.server, now)):
+                self.owner.interrupt(list(self._streams.values()), now)
         except Exception as error:  # noqa: BLE001 - the top of the loop's callbacks
             net.catch(error)
         net.keep_time()

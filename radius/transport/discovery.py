@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
 
 from radius.discovery.cache import DiscoveryCache, Outcome, Pending, Resume
 from radius.discovery.guards import Asker, Refusal, Rules
 from radius.discovery.ports import HOLD_SECONDS
-from radius.discovery.records import Answer, IPAddress
-from radius.discovery.walk import Finding, Found, walk
+from radius.discovery.records import Answer, IPAddress, Question
+from radius.discovery.walk import Finding, Found, Walk, walk
 from radius.transport.nameservers import Nameserver, Resolver, read_nameservers
 
 # What anybody can cause by typing is told at debug; what somebody has to look at, at warning.
@@ -26,6 +26,8 @@ _LEVELS: Final = {
 }
 # Addresses of documentation (RFC 5737, RFC 3849): nobody has them.
 _NOBODY: Final[tuple[IPAddress, IPAddress]] = (ip_address("192.0.2.1"), ip_address("2001:db8::1"))
+
+Asked: TypeAlias = tuple[Question, Answer]
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Discovery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._found = 0
         self._refused: Counter[Refusal] = Counter()
+        self._seconds = 0.0  # that lookups took, all together
 
     def find(self, realm: str, asker: Asker, now: float, resume: Resume) -> Outcome | Pending:
         """Return the servers of the realm, why there are none, or Pending; `resume` is called within the hold time."""
@@ -73,6 +76,7 @@ class Discovery:
         """What a status report tells."""
         return {
             "found": self._found,
+            "seconds": round(self._seconds, 3),
             "refused": {refusal.value: count for refusal, count in self._refused.items()},
             "realms": len(self._cache),
             "evicted": self._cache.evicted,
@@ -90,24 +94,18 @@ class Discovery:
 
     async def _look_up(self, realm: str) -> None:
         finding: Finding = Refusal.NAMESERVER_FAILED
+        began = monotonic()
         try:
             finding = await self._follow(realm)
         except Exception:  # noqa: BLE001 - the top of a task: a bug costs one lookup, is seen, and leaves nobody waiting
             _log.exception("internal_error")
         finally:
+            self._seconds += monotonic() - began
             self._end(realm, finding)
 
     async def _follow(self, realm: str) -> Finding:
         """Drive the walk; each question is answered by the deadline, with a time-out if need be."""
-        deadline = asyncio.get_running_loop().time() + self._hold_seconds
-        steps = walk(realm, self._rules, self._random_fraction)
-        answers: list[Answer] | None = None
-        while True:
-            try:
-                questions = next(steps) if answers is None else steps.send(answers)
-            except StopIteration as end:
-                return end.value
-            answers = await asyncio.gather(*(self._resolver.ask(question, deadline) for question in questions))
+        return await _drive(walk(realm, self._rules, self._random_fraction), self._resolver, self._hold_seconds)
 
     def _end(self, realm: str, finding: Finding) -> None:
         now = monotonic()
@@ -124,6 +122,28 @@ class Discovery:
                 resume(outcome, now)
             except Exception:  # noqa: BLE001 - the same: the others that wait are told all the same
                 _log.exception("internal_error")
+
+
+async def _drive(steps: Walk, resolver: Resolver, seconds: float, log: list[Asked] | None = None) -> Finding:
+    deadline = asyncio.get_running_loop().time() + seconds
+    answers: list[Answer] | None = None
+    while True:
+        try:
+            questions = next(steps) if answers is None else steps.send(answers)
+        except StopIteration as end:
+            return end.value
+        answers = await asyncio.gather(*(resolver.ask(question, deadline) for question in questions))
+        if log is not None:
+            log += zip(questions, answers, strict=True)
+
+
+async def trace(
+    realm: str, rules: Rules, nameservers: Sequence[Nameserver] = (), *, hold_seconds: float = HOLD_SECONDS
+) -> tuple[Finding, list[Asked]]:
+    """Return what is found of a realm now, and every question with its answer; nothing is remembered."""
+    log: list[Asked] = []
+    resolver = Resolver(nameservers or read_nameservers())
+    return await _drive(walk(realm, rules, random.random), resolver, hold_seconds, log), log
 
 
 def is_own_address(address: IPAddress) -> bool:

@@ -239,3 +239,13 @@ class TestVersions:
         body: dict[str, str] | None = {} if method == "PATCH" else None
         assert operator.request(method, path, json=body, headers=headers).status_code == status
         assert federation.rows() == before
+
+
+class TestDnsRecords:
+    def test_records_of_each_realm(self, federation: LibraryFederation) -> None:
+        """What the library publishes, as a zone file has it; another library's token sees nothing of it."""
+        answer = federation.client("east").get("/v1/libraries/east/dns-records")
+        assert answer.status_code == 200
+        texts = [item["text"] for item in answer.json()["items"]]
+        assert any(text.startswith("east.library.example. 3600 IN NAPTR 100 10") for text in texts)
+        assert federation.client("west").get("/v1/libraries/east/dns-records").status_code == 404

@@ -163,3 +163,28 @@ class TestSettings:
         settings = load(tmp_path, "\n".join(lines))
         assert settings.workers == 2
         assert len(lines) >= 9
+
+
+class TestNameservers:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("192.0.2.53", (("192.0.2.53", 53),)),
+            ("192.0.2.53:5353, 2001:db8::53", (("192.0.2.53", 5353), ("2001:db8::53", 53))),
+            ("[2001:db8::53]:5353", (("2001:db8::53", 5353),)),
+            ("", ()),
+        ],
+    )
+    def test_addresses_with_and_without_ports(
+        self, tmp_path: Path, text: str, expected: tuple[tuple[str, int], ...]
+    ) -> None:
+        """The port of the DNS is left out, and a worker gets them as the operator wrote them."""
+        settings = load(tmp_path, BIEBROAM_NAMESERVERS=text)
+        assert settings.nameserver_addresses == expected
+        assert Settings.from_json(settings.to_json()) == settings
+
+    @pytest.mark.parametrize("text", ["ns.example", "192.0.2.53:0", "192.0.2.53:x", "[2001:db8::53]:70000"])
+    def test_others_are_refused(self, tmp_path: Path, text: str) -> None:
+        """A name would have to be looked up first, by whom?"""
+        with pytest.raises(SettingsError, match="BIEBROAM_NAMESERVERS"):
+            load(tmp_path, BIEBROAM_NAMESERVERS=text)

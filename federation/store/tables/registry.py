@@ -21,6 +21,8 @@ class FederationRow(Base):
     eap_server_name: Mapped[str] = mapped_column(String(253))
     denied_realms: Mapped[list[str]] = mapped_column(JSON)
     public_url: Mapped[str] = mapped_column(String(500), default="")  # empty: certificates lead to no revocation list
+    # federation.services.discovery; empty: as federation.model.DiscoverySettings has it
+    discovery: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     revision: Mapped[int] = mapped_column(default=0)
     version: Mapped[int] = mapped_column(default=1)
 

@@ -27,6 +27,7 @@ from radius.transport.tls.versions import RadiusVersion
 FULL_OCTETS: Final = 16_384  # of one record (RFC 8446 §5.1): they do not wait for the end of a long turn
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
 KEEPALIVE_SECONDS: Final = 30  # an idle connection is asked this often whether its other end is there
+UNVERIFIED: Final = "certificate verify failed"  # OpenSSL's words for a peer whose chain is not believed
 
 
 class Closing(Enum):

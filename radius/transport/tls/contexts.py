@@ -62,7 +62,10 @@ class Trust:
             raise ValueError("the key does not belong to the certificate for RADIUS/TLS")
         self._key = key
         self._revoked = frozenset(_read_lists(credentials.revocation_lists_pem))
-        self._own = read_identity(self._chain).fingerprint
+        own = read_identity(self._chain)
+        self._own = own.fingerprint
+        self.own_names = frozenset(own.names)
+        """The DNS names in our own certificate."""
         self.own_anchor = self._find_own_anchor()
         """The SHA-256 fingerprint of the anchor that our own chain ends in; empty when we do not have it."""
         self._server = self._build(SSL.TLS_SERVER_METHOD)

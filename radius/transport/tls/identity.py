@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 _NAI_REALM: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.8")  # id-on-naiRealm, RFC 7585 §2.2
+_ANY_POLICY: Final = "2.5.29.32.0"  # RFC 5280 §4.2.1.4
 _UTF8_STRING: Final = 0x0C
 _SHORT_LENGTH: Final = 0x80  # below it the length is one octet; a realm of 253 octets needs the form 0x81
 _MIN_LABELS: Final = 3  # "*.example" would stand for everybody
@@ -26,6 +27,7 @@ class PeerIdentity:
     not_after: float  # seconds since the epoch; of the one in the chain that ends first
     fingerprint: str  # SHA-256 of the peer's certificate
     anchor: str  # SHA-256 of the certificate that the chain ends in
+    policies: frozenset[str] = frozenset()  # object identifiers that hold for the whole chain (RFC 5280 §6.1.3)
 
     @property
     def label(self) -> str:
@@ -56,6 +58,21 @@ class ServerName:
             return any(_matches_name(pattern, host) for pattern in identity.names)
 
 
+@dataclass(frozen=True, slots=True)
+class DiscoveredName(ServerName):
+    """A name that came from the DNS, and proves nothing: the whole chain has to be judged before anything is sent."""
+
+    def matches(self, identity: PeerIdentity) -> bool:
+        """True: the judgement comes after the handshake, where the anchor is known."""
+        del identity
+        return True
+
+
+def holds_realm(identity: PeerIdentity, realm: str) -> bool:
+    """Whether the realm is among the certificate's NAIRealm names (RFC 7585 §2.2)."""
+    return any(_matches_name(pattern, realm) for pattern in identity.nai_realms)
+
+
 def read_identity(chain: Collection[x509.Certificate]) -> PeerIdentity:
     """The identity in a verified chain, the peer's certificate first.
 
@@ -81,6 +98,7 @@ def read_identity(chain: Collection[x509.Certificate]) -> PeerIdentity:
         min(each.not_valid_after_utc.astimezone(UTC).timestamp() for each in chain),
         peer.fingerprint(hashes.SHA256()).hex(),
         tuple(chain)[-1].fingerprint(hashes.SHA256()).hex(),
+        _read_policies(tuple(chain)),
     )
 
 
@@ -101,6 +119,24 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _read_policies(chain: tuple[x509.Certificate, ...]) -> frozenset[str]:
+    """The policies of the peer's certificate that every authority below the anchor asserts, too, or leaves open."""
+    found = _policies_of(chain[0])
+    for authority in chain[1:-1]:
+        asserted = _policies_of(authority)
+        if _ANY_POLICY not in asserted:
+            found &= asserted
+    return found - {_ANY_POLICY}
+
+
+def _policies_of(certificate: x509.Certificate) -> frozenset[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.CertificatePolicies)
+    except x509.ExtensionNotFound:
+        return frozenset()
+    return frozenset(each.policy_identifier.dotted_string for each in extension.value)
 
 
 def _alternative_names(certificate: x509.Certificate) -> Collection[x509.GeneralName]:

@@ -17,12 +17,13 @@ from typing import Final, Protocol
 from radius.errors import DropReason
 from radius.exchange.backoff import Backoff
 from radius.transport.outbox import Waiting
-from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection
+from radius.transport.tls.connection import UNVERIFIED, Closing, Deadlines, Events, TlsConnection
 from radius.transport.tls.contexts import Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity, ServerName
 
 DIAL_SECONDS: Final = 10.0  # for a name, a TCP connection and a handshake
 DEADLINES: Final = Deadlines(first_packet=None, idle=None)  # the server may have nothing to say for hours
+ADDRESS_SECONDS: Final = 1.0  # for one of several given addresses: the next one may answer
 RENEW_AGAIN_SECONDS: Final = 60.0  # after one that should have taken the place of another and did not
 RETIRE_SECONDS: Final = 25.0  # a connection that another has taken the place of may answer so long
 
@@ -37,6 +38,7 @@ class Target:
     host: str  # an IP address or a DNS name
     port: int
     name: ServerName
+    addresses: tuple[str, ...] = ()  # where to dial, in order; empty: the host is looked up
 
 
 class LinkOwner(Protocol):
@@ -76,6 +78,7 @@ class Link:
         self.target = target
         self.connection: TlsConnection | None = None  # that stands
         self.trust: Trust | None = None  # with which it was dialled
+        self.is_refused = False  # the last attempt met a server whose certificate is not believed
         self._owner = owner
         self._find_trust = find_trust
         self._turn = turn
@@ -181,6 +184,7 @@ class Link:
     async def _dial(self) -> TlsConnection | None:
         """A connection that stands; None: there is none to be had now."""
         settled = asyncio.Event()
+        self.is_refused = False
         trust = self._find_trust()
         if trust is None:
             return None
@@ -220,6 +224,7 @@ class Link:
         is_right = identity is not None and self.target.name.matches(identity) and self._owner.admits(identity)
         if not is_right or not is_believed(self._find_trust(), connection.chain, identity, trust):
             connection.abort(Closing.NOT_TRUSTED)  # who is right, or whom we believe, changed during its handshake
+            self.is_refused = identity is not None or connection.failure == UNVERIFIED
         return None if connection.is_closed else connection
 
     async def _connect(self, make: Callable[[], TlsConnection]) -> None:
@@ -230,12 +235,17 @@ class Link:
         """
         loop = asyncio.get_running_loop()
         host, port = self.target.host, self.target.port
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        failure = OSError(f"{host} has no address")
-        for *_, address in found:
+        addresses = list(self.target.addresses)
+        if not addresses:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(address[0]) for *_, address in found]
+        failure: Exception = OSError(f"{host} has no address")
+        for number, address in enumerate(addresses, start=1):
+            is_one_of_several = bool(self.target.addresses) and number < len(addresses)
             try:
-                await loop.create_connection(make, str(address[0]), port)
-            except OSError as error:
+                async with asyncio.timeout(ADDRESS_SECONDS if is_one_of_several else None):
+                    await loop.create_connection(make, address, port)
+            except OSError as error:  # TimeoutError is one
                 failure = error
             else:
                 return

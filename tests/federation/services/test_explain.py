@@ -1,5 +1,7 @@
 """`explain`: the packet path's decisions, told without a packet."""
 
+from dataclasses import replace
+
 import pytest
 
 from federation.errors import NotFound
@@ -7,9 +9,9 @@ from federation.model import ClientKind
 from federation.reasons import RefusalReason
 from federation.services import access_points, home_servers
 from federation.services.access_points import AccessPointValues
-from federation.services.explain import Explanation, explain
+from federation.services.explain import Explanation, RealmLookup, explain
 from federation.services.home_servers import HomeServerValues
-from federation.snapshot import Snapshot
+from federation.snapshot import DiscoveryPolicy, Snapshot
 from federation.store.compile import compile_snapshot
 from tests.federation.members import BOEKENBURG, LEESSTAD, OPERATOR, Members
 
@@ -92,3 +94,49 @@ class TestRights:
         for client in ("boekenburg/proxy", "never/there"):
             with pytest.raises(NotFound):
                 explain(snapshot, LEESSTAD, name="a@leesstad.test", client=client)
+
+
+class TestDiscovery:
+    """A realm that no library has, where the federation looks for such realms in the DNS."""
+
+    FOUND = RealmLookup(("elsewhere.test NAPTR …",), ("radius.elsewhere.test:2083",), ("198.51.100.1",), 300, None)
+
+    def ask(
+        self, snapshot: Snapshot, found: RealmLookup | None, client: str | None = None, realms: tuple[str, ...] = ()
+    ) -> Explanation:
+        discovering = replace(snapshot, discovery=DiscoveryPolicy(("x-biebroam:radius.tls",), realms))
+
+        def look_up(_snapshot: Snapshot, _realm: str) -> RealmLookup:
+            assert found is not None
+            return found
+
+        asking = None if found is None else look_up
+        return explain(discovering, OPERATOR, name="a@elsewhere.test", client=client, look_up=asking)
+
+    def test_records_and_servers_are_told(self, snapshot: Snapshot) -> None:
+        """The records stand before the verdict, and the servers where they came from."""
+        found = self.ask(snapshot, self.FOUND, "leesstad/hal")
+        assert (found.outcome, found.realm) == ("forward", None)
+        assert found.home_servers == ("discovered:elsewhere.test/radius.elsewhere.test:2083",)
+        assert next(step.text for step in found.steps if step.step == "discovery") == "elsewhere.test NAPTR …"
+
+    def test_refusal_of_the_dns_is_the_refusal(self, snapshot: Snapshot) -> None:
+        """What the DNS is refused for is what a request would be refused for."""
+        refused = replace(self.FOUND, servers=(), addresses=(), refusal=RefusalReason.DISCOVERY_NO_SERVICE)
+        found = self.ask(snapshot, refused)
+        assert (found.outcome, found.reason) == ("refuse", RefusalReason.DISCOVERY_NO_SERVICE)
+        assert found.home_servers == ()
+
+    def test_client_is_not_sent_to_itself(self, snapshot: Snapshot) -> None:
+        """For the proxy at that address it is a loop, for another client it is not."""
+        assert self.ask(snapshot, self.FOUND, "boekenburg/proxy").reason is RefusalReason.DISCOVERY_LOOP_TO_ASKER
+        assert self.ask(snapshot, self.FOUND, "leesstad/hal").reason is None
+
+    def test_realm_outside_the_policy_is_unroutable(self, snapshot: Snapshot) -> None:
+        """Where the federation names realms, the DNS is not asked for others."""
+        assert self.ask(snapshot, self.FOUND, realms=("*.lib.test",)).reason is RefusalReason.UNROUTABLE
+
+    def test_without_the_dns_it_says_that_it_would_look(self, snapshot: Snapshot) -> None:
+        """Who can not ask the DNS says that the proxy would."""
+        found = self.ask(snapshot, None)
+        assert found.steps[-1].text == "no library owns elsewhere.test: it is looked for in the DNS"

@@ -62,10 +62,10 @@ class TlsHome:
 
     trust: Trust
     port: int = 0
+    host: str = LOOPBACK
     requests: list[Packet] = field(default_factory=list[Packet])
     connections: list[TlsConnection] = field(default_factory=list[TlsConnection])
     answer: Callable[[Packet], bytes | None] = lambda request: respond(request, keyed=RADSEC)
-    host: str = LOOPBACK
     _server: asyncio.Server | None = None
     _came_by: dict[bytes, TlsConnection] = field(default_factory=dict[bytes, TlsConnection])
 

@@ -11,7 +11,8 @@ import pytest
 from radius.discovery.cache import Outcome, Pending, Targets
 from radius.discovery.guards import Asker, Refusal, Rules
 from radius.discovery.ports import HOLD_SECONDS, RealmDiscovery
-from radius.transport.discovery import Discovery
+from radius.discovery.walk import Found
+from radius.transport.discovery import Discovery, trace
 from tests.support.nameserver import answer_with, scripted_nameserver
 
 ASKER = Asker("one")
@@ -142,7 +143,9 @@ class TestDiscovery:
                 discovery.find(REALM, ASKER, monotonic(), told.resume)
                 await told.wait()
         assert caplog.messages == ["realm_discovered"]
-        assert discovery.counters() == {
+        counters = discovery.counters()
+        assert counters.pop("seconds") == pytest.approx(0.5, abs=0.5)
+        assert counters == {
             "found": 0,
             "refused": {"discovery_no_name": 1},
             "realms": 1,
@@ -161,6 +164,16 @@ class TestDiscovery:
             assert sum(outcome is Refusal.BUSY for outcome in outcomes) == 1000 - 16
             await discovery.close()
             assert server.asked <= 16
+
+
+async def test_trace_tells_every_question_and_remembers_nothing() -> None:
+    """What is found, and on the way there each question with its answer; a second time all is asked again."""
+    async with scripted_nameserver(good_realm) as server:
+        for times in (1, 2):
+            finding, log = await trace(REALM, Rules(), [server.nameserver])
+            assert isinstance(finding, Found)
+            assert [question.kind.value for question, _ in log] == ["NAPTR", "SRV", "AAAA", "A"]
+            assert server.asked == 4 * times
 
 
 async def test_it_runs_on_uvloop() -> None:

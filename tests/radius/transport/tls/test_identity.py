@@ -2,8 +2,9 @@
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
-from radius.transport.tls.identity import PeerIdentity, ServerName, read_identity
+from radius.transport.tls.identity import DiscoveredName, PeerIdentity, ServerName, holds_realm, read_identity
 from tests.radius.transport.tls.members import Authority, nai_realm, names_of
 
 
@@ -84,3 +85,55 @@ class TestReadIdentity:
         certificate, _ = authority.issue([*texts, *names_of("192.0.2.2")])
         identity = read_identity([certificate])
         assert (identity.names, identity.nai_realms, identity.addresses) == ((), (), ("192.0.2.2",))
+
+
+def with_policies(authority: Authority, *policies: str) -> x509.Certificate:
+    """A certificate of that authority with these policies; with none the extension is left out."""
+    template, _ = authority.issue(names_of("radius.lib.example"))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(template.subject)
+        .issuer_name(template.issuer)
+        .public_key(template.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(template.not_valid_before_utc)
+        .not_valid_after(template.not_valid_after_utc)
+    )
+    if policies:
+        found = [x509.PolicyInformation(x509.ObjectIdentifier(policy), None) for policy in policies]
+        builder = builder.add_extension(x509.CertificatePolicies(found), critical=False)
+    return builder.sign(authority.key, hashes.SHA256())
+
+
+class TestPolicies:
+    @pytest.mark.parametrize(
+        ("peer", "between", "expected"),
+        [
+            (("1.2.3", "1.2.4"), None, {"1.2.3", "1.2.4"}),
+            (("1.2.3", "1.2.4"), ("1.2.4",), {"1.2.4"}),
+            (("1.2.3",), ("2.5.29.32.0",), {"1.2.3"}),
+            (("1.2.3",), (), set[str]()),
+            (("2.5.29.32.0",), None, set[str]()),
+            ((), ("1.2.3",), set[str]()),
+        ],
+    )
+    def test_policy_holds_where_the_whole_chain_asserts_it(
+        self, authority: Authority, peer: tuple[str, ...], between: tuple[str, ...] | None, expected: set[str]
+    ) -> None:
+        """An authority between the peer and the anchor has to assert it, too, or any (RFC 5280 §6.1.3)."""
+        middle = [] if between is None else [with_policies(authority, *between)]
+        chain = [with_policies(authority, *peer), *middle, authority.certificate]
+        assert read_identity(chain).policies == expected
+
+
+class TestDiscovered:
+    def test_realm_has_to_stand_in_the_certificate(self, authority: Authority) -> None:
+        """The realm itself, or a wildcard for its first label (RFC 7585 §2.2); a DNS name is none."""
+        assert holds_realm(identity_with(authority, realms=("lib.example",)), "lib.example")
+        assert holds_realm(identity_with(authority, realms=("*.city.example",)), "lib.city.example")
+        assert not holds_realm(identity_with(authority, realms=("other.example",)), "lib.example")
+        assert not holds_realm(identity_with(authority, "lib.example"), "lib.example")
+
+    def test_name_from_the_dns_decides_nothing(self, authority: Authority) -> None:
+        """Whoever answers gets through the handshake: the chain is judged after it, before anything is sent."""
+        assert DiscoveredName("radius.lib.example").matches(identity_with(authority, "somebody.example"))
