@@ -66,9 +66,9 @@ MORE_WITH_NATIVE_PARTS = {"in": 0, "out": 3}  # a packet that is sent goes throu
 WITH_NATIVE_PARTS = """
 import json, sys
 from radius.transport.tls import records
-from radius.wire import native
+from radius.wire.calls import calls
 from tests.radius.wire.kernels import load_kernel, load_records
-native.kernel = load_kernel()  # before the filters are made, which happens at import
+calls.choose(load_kernel())  # before the filters are made, which happens at import
 records.native = load_records()
 from tests.radius.proxy import test_call_count, test_call_count_tls
 print(json.dumps([test_call_count_tls.count_calls(sys.argv[1]), test_call_count.count_calls()]))
