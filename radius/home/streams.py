@@ -8,7 +8,7 @@ certificate was revoked, whose anchor is gone or whose name is nobody's any more
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import socket
@@ -20,9 +20,10 @@ from radius.errors import BREAKS_STREAM, DropReason
 from radius.exchange.edges import NONCE_OCTETS, ServerEdge
 from radius.home.clients import Peer, Peers
 from radius.transport.tls.connection import Closing, TlsConnection
-from radius.transport.tls.contexts import Credentials, Trust, is_believed
+from radius.transport.tls.contexts import Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity
 from radius.transport.tls.listener import Arrivals, TlsListener
+from radius.transport.tls.material import admits, read_trust
 from radius.transport.tls.versions import RadiusVersion
 from radius.wire.authenticators import KeyedSecret
 
@@ -54,6 +55,7 @@ class Streams:
         self._receive = receive
         self._has_sockets = bool(sockets)
         self._trust: Trust | None = None
+        self._peer_trust: PeerTrust | None = None
         self._peers = Peers(())
         self._clients: dict[TlsConnection, _Client] = {}
         self._made = 0
@@ -68,29 +70,14 @@ class Streams:
         Raises:
             ValueError: a certificate, a key or a list can not be read.
         """
-        if trust is None or not self._has_sockets:
-            return None
-        credentials = Credentials(
-            trust.certificate_chain_pem,
-            trust.private_key_pem,
-            trust.anchors_pem,
-            trust.revoked_serials,
-            trust.revocation_lists_pem,
-        )
-        if self._trust is not None and self._trust.credentials == credentials:
-            return self._trust
-        return Trust(credentials)
+        return read_trust(trust if self._has_sockets else None, self._trust)
 
-    def swap(self, trust: Trust | None, peers: Peers) -> None:
-        """This is believed now, and these may ask."""
+    def swap(self, trust: Trust | None, peer_trust: PeerTrust | None, peers: Peers) -> None:
+        """This is believed now, and these may ask; `trust` is what `prepare` made of `peer_trust`."""
         self._trust = trust
+        self._peer_trust = peer_trust
         self._peers = peers
-        for connection, client in list(self._clients.items()):
-            peer = self._find(connection.identity)
-            if peer is None or not is_believed(trust, connection.chain, connection.identity, client.trust):
-                connection.close(Closing.NOT_TRUSTED)
-            else:
-                client.peer = peer
+        self._judge_again()
         self._open()
 
     def start(self) -> None:
@@ -125,6 +112,16 @@ class Streams:
     def look(self, now: float, wall_clock: float) -> None:
         """End what is over its time; done each second."""
         self._listener.check(now, wall_clock)
+        if self._peer_trust is not None and self._peer_trust.foreign_anchors:
+            self._judge_again()  # a foreign authority's list may have run out, which no snapshot tells
+
+    def _judge_again(self) -> None:
+        for connection, client in list(self._clients.items()):
+            peer = self._find(connection.identity)
+            if peer is None or not is_believed(self._trust, connection.chain, connection.identity, client.trust):
+                connection.close(Closing.NOT_TRUSTED)
+            else:
+                client.peer = peer
 
     def _check(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
@@ -143,13 +140,20 @@ class Streams:
 
     # What the listener asks and tells.
 
-    def _find(self, identity: PeerIdentity | None) -> Peer | None:
-        if identity is None:
-            return None
+    def _candidates(self, identity: PeerIdentity) -> Iterator[Peer]:
         return self._peers.find_by_certificate((*identity.names, *identity.addresses, *identity.nai_realms))
 
+    def _find(self, identity: PeerIdentity | None) -> Peer | None:
+        """Who a verified chain stands for: one of its names, whose library the chain's anchor may speak for."""
+        if identity is None:
+            return None
+        now = time()
+        peers = self._candidates(identity)
+        return next((peer for peer in peers if admits(self._peer_trust, identity, peer.library, now)), None)
+
     def _is_client(self, identity: PeerIdentity) -> bool:
-        return self._find(identity) is not None
+        """Asked inside the handshake, where the anchor is not known yet."""
+        return any(self._candidates(identity))
 
     def _take_client(self, connection: TlsConnection) -> bool:
         peer, met = self._find(connection.identity), self._listener.trust_of(connection)

@@ -21,10 +21,11 @@ from radius.proxy.engine import Engine
 from radius.proxy.ports import Address, Stream, StreamOwner
 from radius.proxy.trunks import Net, Trunk, describe_peer
 from radius.transport.tls.connection import Closing, TlsConnection
-from radius.transport.tls.contexts import Credentials, Trust, is_believed
+from radius.transport.tls.contexts import Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity, ServerName
 from radius.transport.tls.link import Target
 from radius.transport.tls.listener import Arrivals, TlsListener
+from radius.transport.tls.material import admits, read_trust
 from radius.transport.tls.versions import RadiusVersion
 
 CHECK_SECONDS: Final = 1.0
@@ -67,19 +68,7 @@ class Streams:
         Raises:
             ValueError: a certificate, a key or a list can not be read.
         """
-        if trust is None:
-            return None
-        credentials = Credentials(
-            trust.certificate_chain_pem,
-            trust.private_key_pem,
-            trust.anchors_pem,
-            trust.revoked_serials,
-            trust.revocation_lists_pem,
-            b"".join(foreign.certificate_pem for foreign in trust.foreign_anchors.values()),
-        )
-        if self.trust is not None and self.trust.credentials == credentials:
-            return self.trust
-        return Trust(credentials)
+        return read_trust(trust, self.trust)
 
     def swap(self, trust: Trust | None, peer_trust: PeerTrust | None, servers: Mapping[str, HomeServer]) -> None:
         """This is believed now, and these are the home servers; the engine has its clients already.
@@ -162,9 +151,7 @@ class Streams:
 
     def admits(self, identity: PeerIdentity, library: str, now: float) -> bool:
         """Whether a verified chain may stand for a peer of that library (CVE-2012-4523)."""
-        trust = self._peer_trust
-        issuers = {issuer for issuer, _ in identity.serials}
-        return trust is not None and trust.admits(identity.anchor, library, issuers, now)
+        return admits(self._peer_trust, identity, library, now)
 
     def _is_client(self, identity: PeerIdentity) -> bool:
         """Asked inside the handshake, where the anchor is not known yet."""

@@ -7,19 +7,24 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, time
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 
 from federation.snapshot import (
     Client,
     EapServerCredentials,
     Federation,
+    ForeignAnchor,
     HomeSnapshot,
     HostedRealm,
     PeerTrust,
 )
 from radius.home.service import HomeService
+from radius.transport.tls.contexts import Trust
+from radius.transport.tls.versions import RadiusVersion
 from radius.wire.attributes import find
 from radius.wire.authenticators import sign_request
 from radius.wire.codes import AttributeType, Code
@@ -240,6 +245,51 @@ class TestJudging:
         await until(lambda: library.connections == 1)
         library.service.streams.look(monotonic() + 31, time())
         await until(lambda: bool(device.downs))
+
+
+class TestForeignAnchors:
+    """A root of another authority stands for the libraries that it was taken in for, as at the proxy."""
+
+    def swap(
+        self, library: Library, foreign: Authority, libraries: set[str], **options: Any
+    ) -> None:  # Any: its fields
+        anchor = ForeignAnchor(foreign.pem, frozenset(libraries), **options)
+        fingerprint = foreign.certificate.fingerprint(hashes.SHA256()).hex()
+        trust = replace(peer_trust(library.authority, library.own), foreign_anchors={fingerprint: anchor})
+        library.service.swap(library.snapshot(trust))
+
+    def device(self, library: Library, foreign: Authority) -> TlsDevice:
+        credentials = foreign.credentials(issue(foreign, PROXY_NAME), (library.authority,))
+        device = TlsDevice(Trust(credentials, frozenset({RadiusVersion.V1_0})), library.port, name=HOME_NAME)
+        library.stack.callback(device.link.close)
+        device.link.start()
+        return device
+
+    async def test_its_library_is_let_in(self, library: Library) -> None:
+        """A certificate of the other authority identifies a client of that library."""
+        foreign = Authority("foreign")
+        self.swap(library, foreign, {"west"})
+        device = self.device(library, foreign)
+        await until(lambda: device.link.is_up)
+        assert (await device.ask(request(b"", 0, Code.STATUS_SERVER))).code == Code.ACCESS_ACCEPT
+
+    async def test_nobody_else_is(self, library: Library) -> None:
+        """Another library's name in its certificate opens nothing (CVE-2012-4523, CVE-2012-4566)."""
+        foreign = Authority("foreign")
+        self.swap(library, foreign, {"east"})
+        device = self.device(library, foreign)
+        await until(lambda: device.downs > 0)
+        assert library.connections == 0
+
+    async def test_list_that_runs_out_ends_what_stands(self, library: Library) -> None:
+        """Where a list is required, its end ends the connections below it, and no snapshot has to say so."""
+        foreign = Authority("foreign")
+        issuers = frozenset({foreign.certificate.subject.public_bytes()})
+        self.swap(library, foreign, {"west"}, requires_list=True, listed_issuers=issuers, listed_until=time() + 3.0)
+        device = self.device(library, foreign)
+        await until(lambda: device.link.is_up)
+        await until(lambda: device.downs > 0)
+        assert library.connections == 0
 
 
 class TestWithoutTrust:
