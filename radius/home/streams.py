@@ -2,12 +2,14 @@
 
 Only one that stands alone in a library's network has any: behind a proxy of its own node there is nothing to protect.
 What it shows and whom it believes come with each snapshot, and what stands is judged again then: a connection whose
-certificate was revoked, whose anchor is gone or whose name is nobody's any more ends at once.
+certificate was revoked, whose anchor is gone or whose name is nobody's any more ends at once. When what it shows
+changes, connections are made anew within a bound (`radius.transport.tls.turnover`).
 """
 
 import asyncio
 import logging
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from radius.transport.tls.contexts import Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity
 from radius.transport.tls.listener import Arrivals, TlsListener
 from radius.transport.tls.material import admits, read_trust
+from radius.transport.tls.turnover import Departures
 from radius.transport.tls.versions import RadiusVersion
 from radius.wire.authenticators import KeyedSecret
 
@@ -42,6 +45,7 @@ class _Client:
     trust: Trust
     number: int  # of the connection: what its requests come from, and no other's
     edge: ServerEdge | None  # over RADIUS/1.1
+    outstanding: int = 0  # requests that wait; one that is ignored stays among them, and costs only patience
 
 
 class Streams:
@@ -59,10 +63,16 @@ class Streams:
         self._peers = Peers(())
         self._clients: dict[TlsConnection, _Client] = {}
         self._made = 0
+        self.departures: Departures[TlsConnection] = Departures()
         self._listener = TlsListener(sockets, Arrivals(self._is_client, self._take_client, self._take, self._lose))
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_running = False
+
+    @property
+    def connections(self) -> tuple[TlsConnection, ...]:
+        """Those that clients made, the oldest first."""
+        return tuple(self._clients)
 
     def prepare(self, trust: PeerTrust | None) -> Trust | None:
         """What that trust comes to; the same object while it is the same.
@@ -74,10 +84,13 @@ class Streams:
 
     def swap(self, trust: Trust | None, peer_trust: PeerTrust | None, peers: Peers) -> None:
         """This is believed now, and these may ask; `trust` is what `prepare` made of `peer_trust`."""
-        self._trust = trust
+        earlier, self._trust = self._trust, trust
         self._peer_trust = peer_trust
         self._peers = peers
         self._judge_again()
+        if trust is not None and earlier is not None and not trust.shows_the_same(earlier):
+            shown_before = (each for each, client in self._clients.items() if not trust.shows_the_same(client.trust))
+            self.departures.begin(shown_before, random.random, monotonic())
         self._open()
 
     def start(self) -> None:
@@ -112,8 +125,13 @@ class Streams:
     def look(self, now: float, wall_clock: float) -> None:
         """End what is over its time; done each second."""
         self._listener.check(now, wall_clock)
+        for connection in self.departures.take_due(self._find_busy, now):
+            connection.close(Closing.SUPERSEDED)
         if self._peer_trust is not None and self._peer_trust.foreign_anchors:
             self._judge_again()  # a foreign authority's list may have run out, which no snapshot tells
+
+    def _find_busy(self) -> frozenset[TlsConnection]:
+        return frozenset(each for each, client in self._clients.items() if client.outstanding or each.is_mid_packet)
 
     def _judge_again(self) -> None:
         for connection, client in list(self._clients.items()):
@@ -167,7 +185,10 @@ class Streams:
         self._made += 1
         is_1_1 = connection.version is RadiusVersion.V1_1
         edge = ServerEdge(KeyedSecret(RADSEC_SECRET), os.urandom(NONCE_OCTETS)) if is_1_1 else None
-        self._clients[connection] = _Client(peer, self._trust, self._made, edge)
+        assert met is not None  # it came in through the listener
+        self._clients[connection] = _Client(peer, met, self._made, edge)
+        if not self._trust.shows_the_same(met):  # the chain changed during its handshake
+            self.departures.begin([connection], random.random, monotonic())
         return True
 
     def _take(self, connection: TlsConnection, octets: bytes, now: float) -> DropReason | None:
@@ -175,6 +196,8 @@ class Streams:
         if client is None:
             return None
 
+        if self.departures.refuses(connection, now):
+            return None  # the peer asks again on its next connection
         edge, source = client.edge, 0
         if edge is not None:
             received = edge.receive(octets, now)
@@ -183,12 +206,16 @@ class Streams:
             source, octets = received
 
         def send(answer: bytes) -> None:
+            client.outstanding -= 1
             travelling = answer if edge is None else edge.answer(source, answer)
             if isinstance(travelling, bytes):
                 connection.send(travelling)  # one that has ended since takes nothing
 
+        client.outstanding += 1
         reason = self._receive(octets, client.peer, ("tls", client.number, source), send, now)
+        client.outstanding -= reason is not None
         return reason if reason in BREAKS_STREAM else None
 
     def _lose(self, connection: TlsConnection) -> None:
         self._clients.pop(connection, None)
+        self.departures.forget(connection)

@@ -38,6 +38,7 @@ class Closing(Enum):
     MALFORMED = "malformed"
     NOT_READING = "not_reading"
     NOT_TRUSTED = "not_trusted"
+    SUPERSEDED = "superseded"  # we show another certificate now: the peer is to make it anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,11 @@ class TlsConnection(asyncio.Protocol):
     def is_closed(self) -> bool:
         """Whether nothing travels any more."""
         return self._closing is not None
+
+    @property
+    def is_mid_packet(self) -> bool:
+        """Whether the peer has sent the beginning of a packet, and not its end."""
+        return self._partial_since is not None
 
     # What the loop calls.
 

@@ -24,6 +24,7 @@ from federation.snapshot import (
 )
 from radius.home.service import HomeService
 from radius.transport.tls.contexts import Trust
+from radius.transport.tls.turnover import TURNOVER_SECONDS
 from radius.transport.tls.versions import RadiusVersion
 from radius.wire.attributes import find
 from radius.wire.authenticators import sign_request
@@ -221,7 +222,7 @@ class TestJudging:
         assert (library.connections, library.service.streams.counters()["handshakes"]) == (0, 0)
 
     async def test_renewed_certificate_is_for_new_connections(self, library: Library) -> None:
-        """What stands goes on."""
+        """What stands goes on, for some seconds."""
         first = await library.connect()
         library.swap(own=issue(library.authority, HOME_NAME))
         second = await library.connect()
@@ -230,6 +231,32 @@ class TestJudging:
         seen = {each.link.connection.identity for each in (first, second) if each.link.connection is not None}
         assert len(seen) == 2
         assert library.connections == 2
+
+    async def test_renewed_certificate_is_met_by_all_within_the_bound(self, library: Library) -> None:
+        """What is outstanding is answered, then the connection ends in order, and the proxy comes again by itself."""
+        device = await library.connect()
+        assert (await device.ask(request(NAME + EAP))).code == Code.ACCESS_CHALLENGE
+        assert device.link.send(request(NAME, 2))  # its no comes after a while
+        await until(lambda: library.service.counters()["refusals"] == {"no_credentials": 1})
+        library.swap(own=issue(library.authority, HOME_NAME))
+        library.service.streams.look(monotonic() + TURNOVER_SECONDS - 5, time())
+        assert device.downs == 0
+        await until(lambda: len(device.packets) == 2)
+        library.service.streams.look(monotonic() + TURNOVER_SECONDS - 5, time())
+        await until(lambda: device.downs == 1)
+        await until(lambda: device.link.is_up)
+        assert (await device.ask(request(b"", 0, Code.STATUS_SERVER))).code == Code.ACCESS_ACCEPT
+
+    async def test_nothing_new_is_taken_shortly_before_the_bound(self, library: Library) -> None:
+        """A login that could not be answered any more does not begin; the connection ends all the same."""
+        device = await library.connect()
+        assert device.link.send(request(NAME, 2))
+        await until(lambda: library.service.counters()["refusals"] == {"no_credentials": 1})
+        streams = library.service.streams
+        streams.departures.begin(streams.connections, lambda: 0.0, monotonic() - TURNOVER_SECONDS + 0.7)
+        assert device.link.send(request(NAME + EAP, 3))
+        await until(lambda: device.downs == 1)
+        assert Code.ACCESS_CHALLENGE not in {packet.code for packet in device.packets}
 
     async def test_trust_that_can_not_be_used_changes_nothing(self, library: Library) -> None:
         """The snapshot is refused, with why, and the earlier one stays."""

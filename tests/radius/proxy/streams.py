@@ -64,6 +64,7 @@ class TlsHome:
     port: int = 0
     requests: list[Packet] = field(default_factory=list[Packet])
     connections: list[TlsConnection] = field(default_factory=list[TlsConnection])
+    handshakes: int = 0  # that began
     answer: Callable[[Packet], bytes | None] = lambda request: respond(request, keyed=RADSEC)
     _server: asyncio.Server | None = None
     _came_by: dict[bytes, TlsConnection] = field(default_factory=dict[bytes, TlsConnection])
@@ -73,6 +74,7 @@ class TlsHome:
         events = Events(self.connections.append, self._take, self._lose)
 
         def make() -> TlsConnection:
+            self.handshakes += 1
             return TlsConnection(self.trust.accept(lambda _: True), events, Deadlines())
 
         self._server = await loop.create_server(make, LOOPBACK, self.port)
@@ -125,9 +127,12 @@ class TlsDevice:
     def on_down(self, _link: Link, _now: float) -> None:
         self.downs += 1
 
-    def on_packet(self, _link: Link, octets: bytes, _now: float) -> DropReason | None:
+    def on_packet(self, _link: Link, _connection: TlsConnection, octets: bytes, _now: float) -> DropReason | None:
         self.packets.append(parse(octets))
         return None
+
+    def on_left(self, _link: Link, _connection: TlsConnection, _now: float) -> None:
+        pass
 
     async def connect(self) -> None:
         self.link.start()
