@@ -240,7 +240,8 @@ class TlsConnection(asyncio.Protocol):
             except SSL.ZeroReturnError:
                 self.close(Closing.BY_PEER)
                 return
-            except SSL.Error:
+            except SSL.Error as error:
+                self.failure = _describe(error)  # in TLS 1.3 also the other end's no to our certificate
                 self._pump()  # the alert
                 self.close(Closing.MALFORMED if self.received else Closing.HANDSHAKE_FAILED)
                 return

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from radius.transport.tls.contexts import Credentials, Trust
 from radius.transport.tls.identity import PeerIdentity
+from radius.transport.tls.versions import DEFAULT_VERSIONS, RadiusVersion
 
 
 class ForeignRoot(Protocol):
@@ -58,7 +59,9 @@ class TrustMaterial(Protocol):
         ...
 
 
-def read_trust(material: TrustMaterial | None, earlier: Trust | None) -> Trust | None:
+def read_trust(
+    material: TrustMaterial | None, earlier: Trust | None, versions: frozenset[RadiusVersion] = DEFAULT_VERSIONS
+) -> Trust | None:
     """What that comes to; `earlier` itself while it is the same, None while there is none.
 
     Raises:
@@ -76,7 +79,7 @@ def read_trust(material: TrustMaterial | None, earlier: Trust | None) -> Trust |
     )
     if earlier is not None and earlier.credentials == credentials:
         return earlier
-    return Trust(credentials)
+    return Trust(credentials, versions)
 
 
 def admits(material: TrustMaterial | None, identity: PeerIdentity, library: str, now: float) -> bool:
