@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -121,6 +121,9 @@ class Peer:
             else:
                 await self._talk(reader, writer, stopping)
                 writer.close()
+                with suppress(OSError, TimeoutError):  # the other end has closed it, or does not say that it has
+                    async with asyncio.timeout(1.0):
+                        await writer.wait_closed()
             if not stopping.is_set():
                 await asyncio.sleep(AGAIN_SECONDS)
 
@@ -138,6 +141,7 @@ class Peer:
             while self._waiting and time.monotonic() < deadline and not listening.done():
                 await asyncio.wait([listening], timeout=0.01)
         listening.cancel()
+        await asyncio.wait([listening])
         now = time.monotonic()
         self.lost += len(self._waiting)
         self._waiting.clear()
@@ -187,6 +191,7 @@ class Crowd:
             await asyncio.gather(*(peer.run(self._stopping) for peer in self.peers))
 
         self._loop.run_until_complete(run_all())
+        self._loop.close()
 
     def start(self) -> None:
         """They ask from now on."""
