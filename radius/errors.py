@@ -44,6 +44,7 @@ class DropReason(StrEnum):
     # Capacity.
     QUEUE_FULL = "queue_full"
     CONVERTED_TOO_LARGE = "converted_too_large"  # no room for what RADIUS/1.0 adds to a packet of RADIUS/1.1
+    CONNECTION_ENDING = "connection_ending"  # it is closed within a moment, and the peer asks again on its next one
     WAITED_TOO_LONG = "waited_too_long"  # for its turn, in a worker that does not keep up
     NOT_READY = "not_ready"  # no snapshot yet
     RATE_LIMITED = "rate_limited"

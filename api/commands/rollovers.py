@@ -59,6 +59,7 @@ def register_rollovers(certificates: typer.Typer, place_of: Callable[[typer.Cont
                 fail(f"the roll-over of {purpose} has ended: plan another")
             _print(api.post(f"{_PATH}/{purpose}/steps", {"step": step, "force": force}), as_json=as_json)
 
+    _register_trial(commands, place_of)
     for name, text in (
         ("revert", "Go back to the old authority, while both are trusted."),
         ("abort", "Give the new root up, before the switch; nothing of it remains trusted."),
@@ -81,6 +82,22 @@ def register_rollovers(certificates: typer.Typer, place_of: Callable[[typer.Cont
             typer.echo(f"{library} has the new root of {purpose}")
 
     _ = plan, status, advance, confirm  # registered by their decorators
+
+
+def _register_trial(commands: typer.Typer, place_of: Callable[[typer.Context], Place]) -> None:
+    @commands.command("try")
+    def attempt(context: typer.Context, purpose: PurposeOption = "peers", as_json: Json = False) -> None:  # noqa: FBT002
+        """Try the new chain on every RADIUS/TLS home server, before the switch; status 1 when one refuses it."""
+        with open_api(place_of(context)) as api:
+            made = api.post(f"{_PATH}/{purpose}/trials", {})
+        if as_json:
+            print_json(made)
+        else:
+            print_rows(made["items"], ("peer", "verdict", "tried_at", "detail"))
+        if any(each["verdict"] == "refused" for each in made["items"]):
+            raise typer.Exit(1)
+
+    _ = attempt  # registered by its decorator
 
 
 def _register_step(commands: typer.Typer, place_of: Callable[[typer.Context], Place], step: str, text: str) -> None:

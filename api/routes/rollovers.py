@@ -1,14 +1,29 @@
-"""Roll-overs of a root: plan, look, and take one step after the other."""
+"""Roll-overs of a root: plan, look, try, and take one step after the other."""
+
+import asyncio
+from threading import BoundedSemaphore
 
 from fastapi import APIRouter, Response, status
 
+from api.problems import Unavailable
 from api.requests import Changing, Outside, Source
-from api.schemas.rollovers import Confirmation, ConfirmationView, NewRollover, RolloverView, Step
+from api.schemas.rollovers import (
+    Confirmation,
+    ConfirmationView,
+    NewRollover,
+    RolloverView,
+    Step,
+    TrialList,
+    TrialView,
+)
 from api.security import Operator, Overseer
-from federation.services import rollovers
+from federation.services import rollovers, trials
 from federation.trust.profiles import Purpose
+from radius.supplicant.trial import try_chain
 
 router = APIRouter(prefix="/v1/trust/rollovers", tags=["trust"])
+
+_free = BoundedSemaphore(1)  # a trial dials everybody, and holds a thread while it does
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -36,6 +51,34 @@ def take_rollover_step(
     with changing.open() as change:
         made = rollovers.take_step(change, actor, purpose, body.step, ports.read_reports(), force=body.force)
     return RolloverView.show(made)
+
+
+@router.post("/{purpose}/trials")
+def try_new_chain(purpose: Purpose, changing: Changing, registry: Source, actor: Operator) -> TrialList:
+    """Try the new chain on every RADIUS/TLS home server, by a connection of its own beside those that stand.
+
+    Who refuses it is a blocker of the switch until it has accepted it. Peers that only come in can not be asked.
+    """
+    if not _free.acquire(blocking=False):
+        raise Unavailable("another trial is running; try again in a moment")
+    try:
+        with changing.open() as change:
+            prepared = trials.prepare_trial(change, actor, purpose)
+        # In a thread of the pool, which has no event loop, and with no transaction open while others take their time.
+        outcomes = asyncio.run(try_chain(prepared.material, prepared.servers))
+        made = trials.record_trials(registry, prepared.rollover, outcomes)
+    finally:
+        _free.release()
+    return TrialList(items=[TrialView.show(each) for each in made])
+
+
+@router.get("/{purpose}/trials")
+def list_trials(purpose: Purpose, registry: Source, actor: Overseer) -> TrialList:
+    """List what each RADIUS/TLS home server made of the new chain when it was tried last."""
+    del actor
+    with registry.read() as session:
+        found = trials.show_trials(session, rollovers.find_rollover(session, purpose).id)
+    return TrialList(items=[TrialView.show(each) for each in found])
 
 
 @router.post("/{purpose}/confirmations")

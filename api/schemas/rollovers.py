@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field
 
 from api.schemas.common import Schema
 from federation.services.rollover_gates import Obstacle
 from federation.services.rollovers import Rollover
+from federation.services.trials import TrialRecord
 from federation.trust.profiles import Purpose
 from federation.trust.rollover import RolloverEvent, RolloverState, Standing
 
@@ -65,6 +66,26 @@ class BlockerView(Schema):
     subject: str
     library: str | None
     detail: str
+
+
+class TrialView(Schema):
+    """What one peer made of the new chain."""
+
+    peer: str
+    verdict: Annotated[Literal["accepted", "refused", "unknown"], Field(description="unknown: it could not be asked")]
+    detail: str
+    tried_at: datetime
+
+    @classmethod
+    def show(cls, trial: TrialRecord) -> Self:
+        """The trial as JSON has it."""
+        return cls.model_validate(trial)
+
+
+class TrialList(Schema):
+    """What each RADIUS/TLS home server made of the new chain."""
+
+    items: Sequence[TrialView]
 
 
 class ProgressView(Schema):

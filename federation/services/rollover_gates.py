@@ -24,12 +24,14 @@ from federation.services.sightings import Sighting, list_sightings
 from federation.snapshot import Transport
 from federation.statistics.reports import WorkerReport
 from federation.store.tables.registry import AccessPointRow, HomeServerRow, LibraryRow
-from federation.store.tables.trust import AuthorityRow, CertificateRow, RolloverRow
+from federation.store.tables.trust import AuthorityRow, CertificateRow, RolloverRow, TrialRow
 from federation.trust.profiles import Purpose
 from federation.trust.rollover import RolloverEvent
 
 PUBLIC_CACHE: Final = timedelta(hours=1)  # for so long a copy of the anchors may be given out; see api.routes.trust
 _PROXY: Final = "proxy"
+_ACCEPTED: Final = "accepted"  # verdicts of trials
+_REFUSED: Final = "refused"
 
 
 class Obstacle(StrEnum):
@@ -39,6 +41,7 @@ class Obstacle(StrEnum):
     WORKER_BEHIND = "worker-behind"
     COPIES_ABOUT = "copies-about"
     ROOT_NOT_DELIVERED = "root-not-delivered"
+    CHAIN_REFUSED = "chain-refused"
     CHAIN_NOT_ACCEPTED = "chain-not-accepted"
     CERTIFICATE_IN_FORCE = "certificate-in-force"
     CERTIFICATE_IN_USE = "certificate-in-use"
@@ -76,6 +79,12 @@ class Evidence:
         """Of peers that are registered still."""
         known = set(list_peers(self.session))
         return [found for found in list_sightings(self.session, self.reports) if found.peer in known]
+
+    def trials(self) -> list[TrialRow]:
+        """Of the new chain, with peers that are registered still."""
+        known = set(list_peers(self.session))
+        query = select(TrialRow).where(TrialRow.rollover_id == self.rollover.id).order_by(TrialRow.peer)
+        return [row for row in self.session.scalars(query) if row.peer in known]
 
     def certificates(self, generation: int) -> list[CertificateRow]:
         """Of libraries, below the root of that generation, valid, and neither revoked nor of a suspended library."""
@@ -186,8 +195,10 @@ def _undelivered(evidence: Evidence) -> Iterator[Blocker]:
     new = evidence.anchor(evidence.rollover.new_generation)
     sightings = evidence.sightings()
     seen = frozenset(found.serial for found in sightings)
-    accepting = {(found.library, found.serial) for found in sightings if found.own_anchor == new}
-    accepting_peers = {found.peer for found in sightings if found.own_anchor == new}
+    accepted = [(found.peer, found.serial) for found in sightings if found.own_anchor == new]
+    accepted += [(trial.peer, trial.serial) for trial in evidence.trials() if trial.verdict == _ACCEPTED]
+    accepting = {(peer.partition("/")[0], serial) for peer, serial in accepted}
+    accepting_peers = {peer for peer, _ in accepted}
     held: dict[str, list[CertificateRow]] = defaultdict(list)
     for generation in (evidence.rollover.old_generation, evidence.rollover.new_generation):
         for row in evidence.certificates(generation):
@@ -211,6 +222,21 @@ def _undelivered(evidence: Evidence) -> Iterator[Blocker]:
                 library,
                 f"nothing says that {'; '.join(missing)} knows the new root: it has to renew by /v1/enrolments, or to "
                 "fetch /v1/trust/peers.pem and confirm it",
+            )
+
+
+def _refusing(evidence: Evidence) -> Iterator[Blocker]:
+    """Peers on which the new chain was tried, and who did not take it; what they say themselves does not count."""
+    new = evidence.anchor(evidence.rollover.new_generation)
+    accepted_at = {found.peer: found.seen_at for found in evidence.sightings() if found.own_anchor == new}
+    for trial in evidence.trials():
+        if trial.verdict == _REFUSED and trial.tried_at >= accepted_at.get(trial.peer, trial.tried_at):
+            yield Blocker(
+                Obstacle.CHAIN_REFUSED,
+                f"peer/{trial.peer}",
+                trial.peer.partition("/")[0],
+                f"tried {trial.tried_at:%Y-%m-%d %H:%M} UTC with the new chain: {trial.detail}; it has to trust the "
+                "new root, and to be tried again",
             )
 
 
@@ -287,7 +313,7 @@ def _owner_of(row: CertificateRow) -> tuple[str | None, tuple[str, ...]]:
 
 _GATES: Final[Mapping[RolloverEvent, tuple[Callable[[Evidence], Iterator[Blocker]], ...]]] = {
     RolloverEvent.PUBLISH: (_authority,),
-    RolloverEvent.SWITCH: (_authority, _workers, _copies, _undelivered),
+    RolloverEvent.SWITCH: (_authority, _workers, _copies, _undelivered, _refusing),
     RolloverEvent.RETIRE: (_workers, _unaccepting, _remaining),
     RolloverEvent.REVERT: (),  # who is trusted now is trusted then; a way back that can be barred is none
     RolloverEvent.ABORT: (_issued_below_new,),

@@ -138,7 +138,7 @@ def show_rollover(session: Session, purpose: Purpose, reports: Sequence[WorkerRe
     Raises:
         NotFound: there has been none.
     """
-    return _describe(session, _find(session, purpose), reports, now)
+    return _describe(session, find_rollover(session, purpose), reports, now)
 
 
 def advance_rollover(
@@ -152,7 +152,7 @@ def advance_rollover(
         Conflict: it has ended.
         Blocked: somebody would break, and *force* is False.
     """
-    row = _find(change.session, purpose)
+    row = find_rollover(change.session, purpose)
     event = forward_event(RolloverState(row.state))
     if event is None:
         raise Conflict(f"the roll-over of {purpose} is {row.state}: plan another")
@@ -177,7 +177,7 @@ def take_step(
         Blocked: somebody would break, and *force* is False.
     """
     require_operator(actor)
-    row = _find(change.session, purpose)
+    row = find_rollover(change.session, purpose)
     state = decide_next(RolloverState(row.state), event)
     blockers = find_blockers(Evidence(change.session, row, reports, change.now), event)
     if blockers and not force:
@@ -213,7 +213,7 @@ def confirm_library(change: Change, actor: Actor, purpose: Purpose, library: str
     """
     require_writer(actor)
     find_library(change.session, actor, library)
-    row = _find(change.session, purpose)
+    row = find_rollover(change.session, purpose)
     if row.state != RolloverState.OVERLAP:
         raise Conflict(f"the roll-over of {purpose} is {row.state}: there is nothing to confirm")
     if library not in row.confirmations:
@@ -243,7 +243,12 @@ def _newest(purpose: Purpose) -> Select[RolloverRow]:
     return select(RolloverRow).where(RolloverRow.purpose == purpose).order_by(RolloverRow.id.desc()).limit(1)
 
 
-def _find(session: Session, purpose: Purpose) -> RolloverRow:
+def find_rollover(session: Session, purpose: Purpose) -> RolloverRow:
+    """The row of the newest roll-over of *purpose*.
+
+    Raises:
+        NotFound: there has been none.
+    """
     row = session.scalars(_newest(purpose)).first()
     if row is None:
         raise NotFound(f"there has been no roll-over of {purpose}")

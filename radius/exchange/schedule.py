@@ -41,6 +41,10 @@ class Schedule(Generic[Item]):
         if bucket is not None:
             bucket.pop(item, None)
 
+    def items(self) -> list[Item]:
+        """Return all that is scheduled, in no order."""
+        return [item for bucket in self._buckets.values() for item in bucket]
+
     def next_timer(self) -> float | None:
         """When `take_due` may have something to give; None while nothing is scheduled."""
         return self._heap[0] / BUCKETS_PER_SECOND if self._heap else None

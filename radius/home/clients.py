@@ -3,7 +3,7 @@
 Which certificates are genuine is decided before (`radius.transport.tls`); here a name in one says which client it is.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -21,6 +21,7 @@ class Peer:
     key: str
     keyed: KeyedSecret
     is_proxy: bool = False  # what it says of the visited library may be believed
+    library: str = ""  # whose it is
 
 
 class Peers:
@@ -29,7 +30,7 @@ class Peers:
     def __init__(self, clients: Collection[Client], loopback_secret: SharedSecret | None = None) -> None:
         """`loopback_secret` is that of the proxies on this machine; a client that is registered there goes before."""
         networks: list[tuple[IPv4Network | IPv6Network, Peer]] = [
-            (network, Peer(client.key, KeyedSecret(client.secret), client.is_proxy))
+            (network, Peer(client.key, KeyedSecret(client.secret), client.is_proxy, client.library))
             for client in clients
             if client.secret
             for network in client.networks
@@ -42,7 +43,7 @@ class Peers:
         self._remembered: dict[str, Peer | None] = {}
         radsec = KeyedSecret(RADSEC_SECRET)
         self._by_name = {
-            client.certificate_name.lower(): Peer(client.key, radsec, client.is_proxy)
+            client.certificate_name.lower(): Peer(client.key, radsec, client.is_proxy, client.library)
             for client in clients
             if client.certificate_name is not None
         }
@@ -56,9 +57,9 @@ class Peers:
         """The names in the certificates of those who may ask over RADIUS/TLS, lower-case."""
         return frozenset(self._by_name)
 
-    def find_by_certificate(self, names: Iterable[str]) -> Peer | None:
-        """The client whose name is among the dNSNames of a verified certificate, lower-case; None when it is nobody."""
-        return next((self._by_name[name] for name in names if name in self._by_name), None)
+    def find_by_certificate(self, names: Iterable[str]) -> Iterator[Peer]:
+        """The clients whose name is among those of a verified certificate, lower-case; none when it is nobody's."""
+        return (self._by_name[name] for name in names if name in self._by_name)
 
     def find(self, address: str) -> Peer | None:
         """The client at that address; None when nobody may ask from there."""

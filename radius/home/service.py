@@ -155,7 +155,7 @@ class HomeService:
             )
         self._peers = Peers(snapshot.clients if self._serves_access_points else (), self._loopback_secret)
         self._snapshot = snapshot
-        self.streams.swap(trust, self._peers)
+        self.streams.swap(trust, snapshot.peer_trust, self._peers)
 
     def start(self) -> None:
         """Read the sockets from now on."""

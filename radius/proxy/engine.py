@@ -124,6 +124,10 @@ class Engine:
         """How many requests wait for an answer."""
         return self.forwarding.outstanding
 
+    def waiting_listeners(self) -> frozenset[Listener]:
+        """Through which of them somebody waits for an answer."""
+        return self.forwarding.waiting_listeners()
+
     @property
     def revision(self) -> int:
         """The revision of the snapshot that new requests meet; 0 before the first."""

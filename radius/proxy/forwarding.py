@@ -20,7 +20,7 @@ from radius.proxy.answers import Answers
 from radius.proxy.clients import REQUEST_WITHIN_LIBRARY
 from radius.proxy.exchange import Exchange
 from radius.proxy.loops import NONCE_OCTETS, LoopGuard, hop_counter_of
-from radius.proxy.ports import Flow, FlowOpener, Stream, StreamOpener
+from radius.proxy.ports import Flow, FlowOpener, Listener, Stream, StreamOpener
 from radius.proxy.protection import Protection
 from radius.proxy.replies import DIVERTING_CAUSES
 from radius.proxy.upstreams import GRACE_SECONDS, Receive, Upstream
@@ -275,10 +275,17 @@ class Forwarding:
         self.protection.leave(exchange)
         self._schedule.remove(exchange, exchange.place)
 
+    def waiting_listeners(self) -> frozenset[Listener]:
+        """The listeners through which what is outstanding has come."""
+        return frozenset(exchange.listener for exchange in self._schedule.items())
+
     # Connections to home servers, and what waits on them.
 
-    def resume(self, upstream: Upstream, stream: Stream, now: float) -> None:
-        """A connection stands: what waits on it is sent, as new requests (RFC 6613 §2.6.1)."""
+    def resume(self, upstream: Upstream, stream: Stream, now: float, answered_elsewhere: frozenset[int]) -> None:
+        """A connection stands: what waits on it is sent, as new requests (RFC 6613 §2.6.1).
+
+        What waits on those identifiers gets its answer on the connection that it was sent on.
+        """
         if upstream.address is None:
             self.protection.breakers.forget_hop(upstream.key)
         upstream.address, upstream.lost_at = upstream.server.host, None
@@ -287,6 +294,8 @@ class Forwarding:
         for exchange in upstream.identifiers.waiting_on(stream):
             realm, slot = exchange.realm, exchange.slot
             if realm is None or slot is None or slot.flow is not stream:  # the connection was lost meanwhile
+                continue
+            if slot.identifier in answered_elsewhere:
                 continue
             refusal = self._write(exchange, realm, upstream, slot.identifier)
             if refusal is None:

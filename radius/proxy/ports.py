@@ -65,8 +65,12 @@ class StreamOwner(Protocol):
 
     server: HomeServer
 
-    def resume(self, stream: Stream, now: float, /) -> None:
-        """A connection stands: what was sent before has to be sent again."""
+    def waiting_on(self, stream: Stream, /) -> frozenset[int]:
+        """The identifiers on which something waits for an answer."""
+        ...
+
+    def resume(self, stream: Stream, now: float, answered_elsewhere: frozenset[int] = frozenset(), /) -> None:
+        """A connection stands: what was sent before has to be sent again, but for those identifiers."""
         ...
 
     def interrupt(self, streams: Sequence[Stream], now: float, /) -> None:

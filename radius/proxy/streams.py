@@ -1,12 +1,14 @@
 """The proxy's RADIUS/TLS: clients that come in, connections to home servers, and whom of both to believe now.
 
 Trust comes with each snapshot. What stands is judged again then: a connection whose certificate was revoked, whose
-anchor is gone or whose name is nobody's any more ends at once (radiusdtls-bis, "Connection Management").
+anchor is gone or whose name is nobody's any more ends at once (radiusdtls-bis, "Connection Management"). When what we
+show changes, connections are made anew within a bound (`radius.transport.tls.turnover`).
 """
 
 import asyncio
 import logging
 import os
+import random
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,10 +25,12 @@ from radius.proxy.intake import take_each, take_requests
 from radius.proxy.ports import Address, Stream, StreamOwner
 from radius.proxy.trunks import Net, Trunk, describe_peer
 from radius.transport.tls.connection import Closing, TlsConnection
-from radius.transport.tls.contexts import Credentials, Trust, is_believed
+from radius.transport.tls.contexts import Trust, is_believed
 from radius.transport.tls.identity import DiscoveredName, PeerIdentity, ServerName, holds_realm
 from radius.transport.tls.link import Target
 from radius.transport.tls.listener import Arrivals, TlsListener
+from radius.transport.tls.material import admits, read_trust
+from radius.transport.tls.turnover import Departures, spread_over
 from radius.transport.tls.versions import RadiusVersion
 
 CHECK_SECONDS: Final = 1.0
@@ -47,6 +51,7 @@ class Streams:
         self._trunks: dict[str, list[Trunk]] = {}  # by home server
         self._clients: dict[TlsConnection, _ClientStream] = {}
         self._servers: Mapping[str, HomeServer] = {}
+        self.departures: Departures[TlsConnection] = Departures()
         self._listener = TlsListener(
             sockets,
             Arrivals(self._is_client, self._take_client, self._take_requests, self._lose_client),
@@ -55,6 +60,11 @@ class Streams:
         self._opening: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_running = False
+
+    @property
+    def connections(self) -> tuple[TlsConnection, ...]:
+        """Those that clients made, the oldest first."""
+        return tuple(self._clients)
 
     def attach(self, engine: Engine) -> None:
         """Packets go to that engine."""
@@ -72,19 +82,7 @@ class Streams:
         Raises:
             ValueError: a certificate, a key or a list can not be read.
         """
-        if trust is None:
-            return None
-        credentials = Credentials(
-            trust.certificate_chain_pem,
-            trust.private_key_pem,
-            trust.anchors_pem,
-            trust.revoked_serials,
-            trust.revocation_lists_pem,
-            b"".join(foreign.certificate_pem for foreign in trust.foreign_anchors.values()),
-        )
-        if self.trust is not None and self.trust.credentials == credentials:
-            return self.trust
-        return Trust(credentials)
+        return read_trust(trust, self.trust)
 
     def swap(self, trust: Trust | None, peer_trust: PeerTrust | None, servers: Mapping[str, HomeServer]) -> None:
         """This is believed now, and these are the home servers; the engine has its clients already.
@@ -95,9 +93,8 @@ class Streams:
         self._peer_trust = peer_trust
         self._servers = servers
         self._judge_again()
-        if trust is not None and earlier is not None and trust.credentials.chain_pem != earlier.credentials.chain_pem:
-            for trunk in self._all_trunks():
-                trunk.link.renew()  # peers are to see the new certificate, not to lose anything by it
+        if trust is not None and earlier is not None and not trust.shows_the_same(earlier):
+            self._turn_over(trust)
         self._open()
 
     async def stop(self) -> None:
@@ -152,6 +149,21 @@ class Streams:
             seen[key] = {**shown, "connections": int(str(before)) + 1, "seen_at": now}
         return seen
 
+    def _turn_over(self, trust: Trust) -> None:
+        """Peers get to see the new chain, and lose nothing by it."""
+        trunks = self._all_trunks()
+        spread = spread_over(len(trunks))
+        for trunk in trunks:
+            trunk.link.renew(spread * random.random())  # noqa: S311 - jitter, no secret
+        earlier = (each for each, client in self._clients.items() if not trust.shows_the_same(client.trust))
+        self.departures.begin(earlier, random.random, monotonic())
+
+    def _find_busy(self) -> frozenset[TlsConnection]:
+        """Clients' connections on which something is outstanding."""
+        assert self._engine is not None  # there are clients
+        asking = self._engine.waiting_listeners()
+        return frozenset(each for each, client in self._clients.items() if client in asking or each.is_mid_packet)
+
     # Clients.
 
     def _candidates(self, identity: PeerIdentity) -> list[ClientState]:
@@ -167,9 +179,7 @@ class Streams:
 
     def admits(self, identity: PeerIdentity, library: str, now: float) -> bool:
         """Whether a verified chain may stand for a peer of that library (CVE-2012-4523)."""
-        trust = self._peer_trust
-        issuers = {issuer for issuer, _ in identity.serials}
-        return trust is not None and trust.admits(identity.anchor, library, issuers, now)
+        return admits(self._peer_trust, identity, library, now)
 
     def admits_server(self, identity: PeerIdentity, server: HomeServer, now: float) -> bool:
         """Whether a verified chain may stand for that home server: for its library, or for its realm in the DNS."""
@@ -198,7 +208,10 @@ class Streams:
         # Both may have changed during its handshake.
         if state is None or self.trust is None or not is_believed(self.trust, connection.chain, identity, met):
             return False
-        self._clients[connection] = _ClientStream(connection, state, self.trust)
+        assert met is not None  # it came in through the listener
+        self._clients[connection] = _ClientStream(connection, state, self.trust, met)
+        if not self.trust.shows_the_same(met):  # the chain changed during its handshake
+            self.departures.begin([connection], random.random, monotonic())
         for trunk in self._all_trunks():  # a library that comes in has restarted, often enough
             if not trunk.link.is_up and trunk.owner.server.library == state.library:
                 trunk.link.hurry()
@@ -207,6 +220,10 @@ class Streams:
     def _take_requests(self, connection: TlsConnection, packets: list[bytes], now: float) -> DropReason | None:
         client, engine, net = self._clients.get(connection), self._engine, self.net
         if client is None or engine is None:
+            return None
+        if self.departures.refuses(connection, now):
+            for _ in packets:
+                engine.notices.drop(DropReason.CONNECTION_ENDING, client.state.key, now)
             return None
         edge = client.edge
         if edge is None:
@@ -221,6 +238,7 @@ class Streams:
         client = self._clients.pop(connection, None)
         if client is not None:
             client.is_closed = True
+        self.departures.forget(connection)
 
     # Judging, and the time.
 
@@ -234,13 +252,15 @@ class Streams:
             else:
                 client.state = state
         for trunk in self._all_trunks():
-            link = trunk.link
-            connection = link.connection
-            link.target = self.target_of(trunk.owner.server)
-            if connection is not None and connection.identity is not None:
-                is_right = link.target.name.matches(connection.identity) and trunk.admits(connection.identity)
-                if not is_right or not is_believed(trust, connection.chain, connection.identity, link.trust):
-                    link.restart(Closing.NOT_TRUSTED)
+            trunk.link.target = self.target_of(trunk.owner.server)
+            trunk.link.judge(partial(self._is_good, trunk))
+
+    def _is_good(self, trunk: Trunk, connection: TlsConnection, met: Trust | None) -> bool:
+        """Whether the other end of a connection that we dialled may be that home server still."""
+        identity = connection.identity
+        if identity is None or not trunk.link.target.name.matches(identity) or not trunk.admits(identity):
+            return False
+        return is_believed(self.trust, connection.chain, identity, met)
 
     def target_of(self, server: HomeServer) -> Target:
         """Where that home server is, and who it has to be."""
@@ -281,6 +301,8 @@ class Streams:
         self._listener.check(now, wall_clock)
         for trunk in self._all_trunks():
             trunk.link.check(now, wall_clock)
+        for connection in self.departures.take_due(self._find_busy, now):
+            connection.close(Closing.SUPERSEDED)
         if self._peer_trust is not None and self._peer_trust.foreign_anchors:
             self._judge_again()  # a foreign authority's list may have run out, which no snapshot tells
 
@@ -300,11 +322,12 @@ class _ClientStream:
         "trust",
     )
 
-    def __init__(self, connection: TlsConnection, state: ClientState, trust: Trust) -> None:
+    def __init__(self, connection: TlsConnection, state: ClientState, trust: Trust, met: Trust) -> None:
+        """`trust` has judged it, and `met` is that of its handshake."""
         self.connection = connection
         self.state = state
         self.trust = trust
-        self.shown = describe_peer("client", connection, trust)
+        self.shown = describe_peer("client", connection, met)
         self.is_accounting = False
         self.is_closed = False
         self.source: Address = connection.address

@@ -23,8 +23,8 @@ Receive = Callable[["Upstream", Flow, bytes, float], DropReason | None]
 class StreamEvents(Protocol):
     """Who has to know when a connection to a home server comes and goes."""
 
-    def resume(self, upstream: "Upstream", stream: Stream, now: float, /) -> None:
-        """It stands again."""
+    def resume(self, upstream: "Upstream", stream: Stream, now: float, answered_elsewhere: frozenset[int], /) -> None:
+        """It stands again; what waits on those identifiers gets its answer all the same."""
         ...
 
     def interrupt(self, upstream: "Upstream", streams: Sequence[Stream], now: float, /) -> None:
@@ -154,10 +154,15 @@ class Upstream:
         """Take what came; returns why it was not used, if it was not."""
         return self._receive(self, flow, octets, now)
 
-    def resume(self, stream: Stream, now: float) -> None:
-        """A connection stands."""
+    def waiting_on(self, stream: Stream) -> frozenset[int]:
+        """The identifiers on which something waits for an answer."""
+        waiting = self.identifiers.waiting_on(stream)
+        return frozenset(each.slot.identifier for each in waiting if each.slot is not None)
+
+    def resume(self, stream: Stream, now: float, answered_elsewhere: frozenset[int] = frozenset()) -> None:
+        """A connection stands; what waits on those identifiers is still answered on one before it."""
         if self._events is not None:
-            self._events.resume(self, stream, now)
+            self._events.resume(self, stream, now, answered_elsewhere)
 
     def interrupt(self, streams: Sequence[Stream], now: float) -> None:
         """The connection that they share was lost, or could not be made."""

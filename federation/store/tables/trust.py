@@ -117,6 +117,19 @@ class RolloverRow(Base):
     confirmations: Mapped[dict[str, str]] = mapped_column(JSON)  # library → when it said that it has the new root
 
 
+class TrialRow(Base):
+    """What a peer made of the new chain of a roll-over when it was tried on it last."""
+
+    __tablename__ = "rollover_trials"
+
+    rollover_id: Mapped[int] = mapped_column(ForeignKey("rollovers.id", ondelete="CASCADE"), primary_key=True)
+    peer: Mapped[str] = mapped_column(String(200), primary_key=True)  # "library/name"
+    verdict: Mapped[str] = mapped_column(String(10))  # accepted, refused, unknown
+    detail: Mapped[str] = mapped_column(String(200))
+    serial: Mapped[str] = mapped_column(String(40))  # of the peer's certificate; empty where it was not seen
+    tried_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class SightingRow(Base):
     """What a RADIUS/TLS peer showed and accepted when a proxy of the federation last saw it."""
 

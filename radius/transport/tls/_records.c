@@ -140,8 +140,7 @@ static PyObject *receive(PyObject *object, PyObject *octets) {
         if (found <= 0) {
             int error = ssl_get_error(self->ssl, found);
             if (error != WANT_READ) {
-                self->state = error == ZERO_RETURN ? ENDED : BROKEN;
-                err_clear_error();
+                self->state = error == ZERO_RETURN ? ENDED : BROKEN; /* why it is broken, the caller reads from the queue of errors */
             }
             return packets;
         }

@@ -21,7 +21,7 @@ from radius.errors import DropReason
 from radius.transport.outbox import Waiting
 from radius.transport.tls.contexts import read_chain, read_version
 from radius.transport.tls.identity import PeerIdentity, read_identity
-from radius.transport.tls.records import Records, State, open_records, take_records
+from radius.transport.tls.records import Records, State, describe, explain, open_records, take_records
 from radius.transport.tls.versions import RadiusVersion
 
 FULL_OCTETS: Final = 16_384  # of one record (RFC 8446 §5.1): they do not wait for the end of a long turn
@@ -40,6 +40,7 @@ class Closing(Enum):
     MALFORMED = "malformed"
     NOT_READING = "not_reading"
     NOT_TRUSTED = "not_trusted"
+    SUPERSEDED = "superseded"  # we show another certificate now: the peer is to make it anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,11 @@ class TlsConnection(asyncio.Protocol):
     def is_closed(self) -> bool:
         """Whether nothing travels any more."""
         return self._closing is not None
+
+    @property
+    def is_mid_packet(self) -> bool:
+        """Whether the peer has sent the beginning of a packet, and not its end."""
+        return self._partial_since is not None
 
     # What the loop calls.
 
@@ -233,7 +239,7 @@ class TlsConnection(asyncio.Protocol):
             self._pump()
             return False
         except SSL.Error as error:
-            self.failure = _describe(error)
+            self.failure = describe(error)
             self._pump()  # the alert
             self._refuse()
             return False
@@ -277,15 +283,17 @@ class TlsConnection(asyncio.Protocol):
                 self.close(Closing.MALFORMED)
         if self._closing is None:
             self._pump()  # TLS itself may have something to say: an alert, for one
-            self._look_at(records.state)
+            self._look_at(records)
 
-    def _look_at(self, state: int) -> None:
+    def _look_at(self, records: Records) -> None:
+        state = records.state
         if state == State.ENDED:
             self.close(Closing.BY_PEER)
         elif state == State.LOST:
             self.close(Closing.MALFORMED)
         elif state == State.BROKEN:
             self._queue.clear()  # nothing can be written any more either
+            self.failure = explain(records, self._tls)  # in TLS 1.3 also the other end's no to our certificate
             self.close(Closing.MALFORMED if self.received else Closing.HANDSHAKE_FAILED)
 
     def _flush(self) -> None:
@@ -324,9 +332,3 @@ def _set_options(tcp: socket.socket, limits: Deadlines) -> None:
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS // 3)
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.write * 1000))
-
-
-def _describe(error: SSL.Error) -> str:
-    """What OpenSSL says, without what the peer may have put in."""
-    details = error.args[0] if error.args else ()
-    return str(details[0][-1]) if details and details[0] else "the connection ended"

@@ -96,6 +96,10 @@ class Trust:
             return ""
         return chain[-1].to_cryptography().fingerprint(hashes.SHA256()).hex()
 
+    def shows_the_same(self, other: "Trust") -> bool:
+        """Whether a peer that has met one of the two has seen the certificates of both."""
+        return self.credentials.chain_pem == other.credentials.chain_pem
+
     def is_revoked(self, identity: PeerIdentity) -> bool:
         """Whether a certificate of the peer's chain is revoked."""
         own = self.credentials.revoked_serials

@@ -2,6 +2,9 @@
 
 When to dial again is `radius.exchange.backoff`'s to say. What is sent while no connection stands is not kept here: who
 sends learns of each loss and each return, and sends again what still matters (RFC 6613 §2.6.1).
+
+A connection whose certificate of ours is out of date gets a successor. The successor stands before anything ends, and
+from then on takes what is new; the one before it answers what it was asked, and is closed in order after that.
 """
 
 import asyncio
@@ -20,12 +23,17 @@ from radius.transport.outbox import Waiting
 from radius.transport.tls.connection import UNVERIFIED, Closing, Deadlines, Events, TlsConnection
 from radius.transport.tls.contexts import Trust, is_believed
 from radius.transport.tls.identity import PeerIdentity, ServerName
+from radius.transport.tls.turnover import TURNOVER_SECONDS
 
 DIAL_SECONDS: Final = 10.0  # for a name, a TCP connection and a handshake
 DEADLINES: Final = Deadlines(first_packet=None, idle=None)  # the server may have nothing to say for hours
 ADDRESS_SECONDS: Final = 1.0  # for one of several given addresses: the next one may answer
 RENEW_AGAIN_SECONDS: Final = 60.0  # after one that should have taken the place of another and did not
-RETIRE_SECONDS: Final = 25.0  # a connection that another has taken the place of may answer so long
+PROBATION_SECONDS: Final = 1.0  # in TLS 1.3 a server's refusal of our certificate comes after our end of the handshake
+LEAST_DRAIN_SECONDS: Final = 5.0  # for answers on a connection whose successor was long in coming
+LINGER_SECONDS: Final = (
+    1.0  # a connection with nothing outstanding is kept so long: an answer to Status-Server may come
+)
 
 _log = logging.getLogger(__name__)
 
@@ -52,13 +60,30 @@ class LinkOwner(Protocol):
         """A connection stands."""
         ...
 
-    def on_packets(self, link: "Link", packets: list[bytes], now: float, /) -> DropReason | None:
-        """Packets came; a reason: the connection can not be believed any more and is closed."""
+    def on_packets(
+        self, link: "Link", connection: TlsConnection, packets: list[bytes], now: float, /
+    ) -> DropReason | None:
+        """Packets came; a reason: the connection can not be believed any more and is closed.
+
+        The connection may be one that another has taken the place of.
+        """
+        ...
+
+    def on_left(self, link: "Link", connection: TlsConnection, now: float, /) -> None:
+        """A connection that another has taken the place of has ended."""
         ...
 
     def on_down(self, link: "Link", now: float, /) -> None:
         """The connection was lost, or an attempt failed; the next one comes by itself."""
         ...
+
+
+@dataclass(slots=True)
+class _Retired:
+    """A connection that another has taken the place of."""
+
+    trust: Trust  # with which it was dialled
+    until: float  # it may answer so long
 
 
 class Link:
@@ -83,11 +108,13 @@ class Link:
         self._find_trust = find_trust
         self._turn = turn
         self._backoff = Backoff()
-        self._retired: list[tuple[TlsConnection, float]] = []
+        self._retired: dict[TlsConnection, _Retired] = {}
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._hurries = asyncio.Event()
         self._is_stale = False
+        self._renewal: asyncio.TimerHandle | None = None
+        self._renewed_at = 0.0  # when the chain changed last that the connection is to show
 
     @property
     def is_up(self) -> bool:
@@ -107,35 +134,59 @@ class Link:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        if self._renewal is not None:
+            self._renewal.cancel()
         connection, self.connection = self.connection, None
-        for each in (connection, *(retired for retired, _ in self._retired)):
+        retired, self._retired = list(self._retired), {}
+        for each in (connection, *retired):
             if each is not None:
                 each.close()
-        self._retired.clear()
 
     def restart(self, reason: Closing) -> None:
         """The connection that stands is given up at once; another is dialled."""
         if self.connection is not None:
             self.connection.abort(reason)
 
+    def judge(self, is_good: Callable[[TlsConnection, Trust | None], bool]) -> None:
+        """Every connection that is not good any more has ended, those included that only answer still."""
+        for connection, retired in list(self._retired.items()):
+            if not is_good(connection, retired.trust):
+                connection.abort(Closing.NOT_TRUSTED)
+        if self.connection is not None and not is_good(self.connection, self.trust):
+            self.restart(Closing.NOT_TRUSTED)
+
+    def dismiss(self, connection: TlsConnection) -> None:
+        """Nothing is outstanding on a connection that another has taken the place of: it ends within a moment."""
+        retired = self._retired.get(connection)
+        if retired is not None:
+            retired.until = min(retired.until, monotonic() + LINGER_SECONDS)
+
     def hurry(self) -> None:
         """The server is known to be there again: the pause before the next attempt is over."""
         self._hurries.set()
 
-    def renew(self) -> None:
-        """Another connection takes the place of the one that stands, which may still answer for some seconds."""
-        self._is_stale = True
-        self._news.set()
+    def renew(self, delay_seconds: float = 0.0) -> None:
+        """In so many seconds another connection takes the place of the one that stands, which then answers to its end.
+
+        It has `TURNOVER_SECONDS` from now for that.
+        """
+        self._renewed_at = monotonic()
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self._renewal = asyncio.get_running_loop().call_later(delay_seconds, self._become_stale)
 
     def check(self, now: float, wall_clock: float) -> None:
         """End what is over its time."""
-        for connection, until in list(self._retired):
+        for connection, retired in list(self._retired.items()):
             connection.check(now, wall_clock)
-            if now >= until or connection.is_closed:
+            if now >= retired.until:
                 connection.close()
-                self._retired.remove((connection, until))
         if self.connection is not None:
             self.connection.check(now, wall_clock)
+
+    def _become_stale(self) -> None:
+        self._is_stale = True
+        self._news.set()
 
     async def _keep(self) -> None:
         while True:
@@ -153,10 +204,15 @@ class Link:
 
     async def _attempt(self) -> bool:
         """Dial once, and wait for the end of what stands then; whether something does, and only wants renewal."""
-        self._is_stale = False
-        connection = await self._dial()
-        if connection is not None:
-            self._take(connection)
+        self._is_stale = self.is_refused = False
+        if self._renewal is not None:
+            self._renewal.cancel()  # what is dialled now shows what is to be shown
+        trust = self._find_trust()
+        connection = await self._dial(trust) if trust is not None else None
+        if connection is not None and self.is_up and not await self._is_accepted(connection):
+            connection = None
+        if connection is not None and trust is not None:
+            self._take(connection, trust)
         if self.is_up:
             await self._rest(None if connection is not None else RENEW_AGAIN_SECONDS)
             if self.is_up:
@@ -165,11 +221,26 @@ class Link:
         self._owner.on_down(self, monotonic())
         return False
 
-    def _take(self, connection: TlsConnection) -> None:
+    async def _is_accepted(self, successor: TlsConnection) -> bool:
+        """Whether the server keeps a connection; the one that stands is not given up for one that does not last."""
+        try:
+            async with asyncio.timeout(PROBATION_SECONDS):
+                while self.is_up and not successor.is_closed:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            successor.abort(Closing.BY_US)
+            raise
+        return not successor.is_closed
+
+    def _take(self, connection: TlsConnection, trust: Trust) -> None:
         now = monotonic()
-        if self.connection is not None and not self.connection.is_closed:
-            self._retired.append((self.connection, now + RETIRE_SECONDS))
-        self.connection = connection
+        if self.connection is not None and self.trust is not None and self.is_up:
+            until = max(self._renewed_at + TURNOVER_SECONDS, now + LEAST_DRAIN_SECONDS)
+            self._retired[self.connection] = _Retired(self.trust, until)
+        self.connection, self.trust = connection, trust
         self._backoff.succeed(now)
         self._owner.on_up(self, now)
 
@@ -181,22 +252,20 @@ class Link:
                     self._news.clear()
                     await self._news.wait()
 
-    async def _dial(self) -> TlsConnection | None:
+    async def _dial(self, trust: Trust) -> TlsConnection | None:
         """A connection that stands; None: there is none to be had now."""
         settled = asyncio.Event()
-        self.is_refused = False
-        trust = self._find_trust()
-        if trust is None:
-            return None
         made: list[TlsConnection] = []
 
         def on_closed(connection: TlsConnection, reason: Closing) -> None:
             settled.set()
             self._news.set()
             self._tell_end(connection, reason)
+            if self._retired.pop(connection, None) is not None:
+                self._owner.on_left(self, connection, monotonic())
 
-        def on_packets(_connection: TlsConnection, packets: list[bytes], now: float) -> DropReason | None:
-            return self._owner.on_packets(self, packets, now)
+        def on_packets(connection: TlsConnection, packets: list[bytes], now: float) -> DropReason | None:
+            return self._owner.on_packets(self, connection, packets, now)
 
         events = Events(lambda _: settled.set(), on_packets, on_closed)
 
@@ -219,7 +288,7 @@ class Link:
             for connection in made:
                 connection.abort(Closing.BY_US)
             raise
-        self.trust, connection = trust, made[-1]
+        connection = made[-1]
         identity = connection.identity
         is_right = identity is not None and self.target.name.matches(identity) and self._owner.admits(identity)
         if not is_right or not is_believed(self._find_trust(), connection.chain, identity, trust):

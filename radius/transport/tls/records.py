@@ -66,6 +66,7 @@ class PythonRecords:
     def __init__(self, tls: SSL.Connection) -> None:
         """The connection is over memory, and nobody else's from now on."""
         self.state = State.OPEN
+        self.failure = ""  # why it is broken, in OpenSSL's words
         self._tls = tls
         self._frames = PacketFrames()
 
@@ -86,8 +87,8 @@ class PythonRecords:
                 break
             except SSL.ZeroReturnError:
                 self.state = State.ENDED
-            except SSL.Error:
-                self.state = State.BROKEN
+            except SSL.Error as error:
+                self.state, self.failure = State.BROKEN, describe(error)
             else:
                 found = self._frames.receive(piece)
                 if isinstance(found, DropReason):
@@ -118,6 +119,23 @@ def take_records(tls: SSL.Connection) -> bytes:
     except SSL.Error:  # WantRead: there is nothing more
         pass
     return b"".join(pieces)
+
+
+def explain(records: Records, tls: SSL.Connection) -> str:
+    """Return why records are broken, in OpenSSL's words, whose queue of errors is empty afterwards."""
+    if isinstance(records, PythonRecords):
+        return records.failure
+    try:
+        tls.recv(1)  # the native part has left the words where pyOpenSSL looks for them
+    except SSL.Error as error:
+        return describe(error)
+    return describe(SSL.Error())
+
+
+def describe(error: SSL.Error) -> str:
+    """Return what OpenSSL says, without what the peer may have put in."""
+    details = error.args[0] if error.args else ()
+    return str(details[0][-1]) if details and details[0] else "the connection ended"
 
 
 class Native(Protocol):

@@ -13,6 +13,18 @@ class TestSchedule:
         assert schedule.next_timer() is None
         assert schedule.take_due(1e9) == []
 
+    def test_items_are_those_that_neither_came_out_nor_were_taken_back(self) -> None:
+        """Whatever their time."""
+        schedule: Schedule[str] = Schedule()
+        assert schedule.items() == []
+        place = schedule.add("taken back", 1.0)
+        for name, due in (("due", 1.0), ("later", 50.0), ("later too", 50.0)):
+            schedule.add(name, due)
+        schedule.remove("taken back", place)
+        assert sorted(schedule.items()) == ["due", "later", "later too"]
+        schedule.take_due(2.0)
+        assert sorted(schedule.items()) == ["later", "later too"]
+
     def test_item_comes_out_after_its_time_and_once(self) -> None:
         """Never early, and at most one bucket late."""
         schedule: Schedule[str] = Schedule()

@@ -7,14 +7,17 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, time
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 
 from federation.snapshot import (
     Client,
     EapServerCredentials,
     Federation,
+    ForeignAnchor,
     HomeSnapshot,
     HostedRealm,
     PeerTrust,
@@ -23,6 +26,7 @@ from radius.exchange.edges import ClientEdge
 from radius.home.conversations import Conversations
 from radius.home.service import HomeService
 from radius.transport.tls.contexts import Trust
+from radius.transport.tls.turnover import TURNOVER_SECONDS
 from radius.transport.tls.versions import RadiusVersion
 from radius.wire.attributes import find
 from radius.wire.authenticators import sign_request
@@ -250,7 +254,7 @@ class TestJudging:
         assert (library.connections, library.service.streams.counters()["handshakes"]) == (0, 0)
 
     async def test_renewed_certificate_is_for_new_connections(self, library: Library) -> None:
-        """What stands goes on."""
+        """What stands goes on, for some seconds."""
         first = await library.connect()
         library.swap(own=issue(library.authority, HOME_NAME))
         second = await library.connect()
@@ -259,6 +263,32 @@ class TestJudging:
         seen = {each.link.connection.identity for each in (first, second) if each.link.connection is not None}
         assert len(seen) == 2
         assert library.connections == 2
+
+    async def test_renewed_certificate_is_met_by_all_within_the_bound(self, library: Library) -> None:
+        """What is outstanding is answered, then the connection ends in order, and the proxy comes again by itself."""
+        device = await library.connect()
+        assert (await device.ask(request(NAME + EAP))).code == Code.ACCESS_CHALLENGE
+        assert device.link.send(request(NAME, 2))  # its no comes after a while
+        await until(lambda: library.service.counters()["refusals"] == {"no_credentials": 1})
+        library.swap(own=issue(library.authority, HOME_NAME))
+        library.service.streams.look(monotonic() + TURNOVER_SECONDS - 5, time())
+        assert device.downs == 0
+        await until(lambda: len(device.packets) == 2)
+        library.service.streams.look(monotonic() + TURNOVER_SECONDS - 5, time())
+        await until(lambda: device.downs == 1)
+        await until(lambda: device.link.is_up)
+        assert (await device.ask(request(b"", 0, Code.STATUS_SERVER))).code == Code.ACCESS_ACCEPT
+
+    async def test_nothing_new_is_taken_shortly_before_the_bound(self, library: Library) -> None:
+        """A login that could not be answered any more does not begin; the connection ends all the same."""
+        device = await library.connect()
+        assert device.link.send(request(NAME, 2))
+        await until(lambda: library.service.counters()["refusals"] == {"no_credentials": 1})
+        streams = library.service.streams
+        streams.departures.begin(streams.connections, lambda: 0.0, monotonic() - TURNOVER_SECONDS + 0.7)
+        assert device.link.send(request(NAME + EAP, 3))
+        await until(lambda: device.downs == 1)
+        assert Code.ACCESS_CHALLENGE not in {packet.code for packet in device.packets}
 
     async def test_trust_that_can_not_be_used_changes_nothing(self, library: Library) -> None:
         """The snapshot is refused, with why, and the earlier one stays."""
@@ -274,6 +304,51 @@ class TestJudging:
         await until(lambda: library.connections == 1)
         library.service.streams.look(monotonic() + 31, time())
         await until(lambda: bool(device.downs))
+
+
+class TestForeignAnchors:
+    """A root of another authority stands for the libraries that it was taken in for, as at the proxy."""
+
+    def swap(
+        self, library: Library, foreign: Authority, libraries: set[str], **options: Any
+    ) -> None:  # Any: its fields
+        anchor = ForeignAnchor(foreign.pem, frozenset(libraries), **options)
+        fingerprint = foreign.certificate.fingerprint(hashes.SHA256()).hex()
+        trust = replace(peer_trust(library.authority, library.own), foreign_anchors={fingerprint: anchor})
+        library.service.swap(library.snapshot(trust))
+
+    def device(self, library: Library, foreign: Authority) -> TlsDevice:
+        credentials = foreign.credentials(issue(foreign, PROXY_NAME), (library.authority,))
+        device = TlsDevice(Trust(credentials, frozenset({RadiusVersion.V1_0})), library.port, name=HOME_NAME)
+        library.stack.callback(device.link.close)
+        device.link.start()
+        return device
+
+    async def test_its_library_is_let_in(self, library: Library) -> None:
+        """A certificate of the other authority identifies a client of that library."""
+        foreign = Authority("foreign")
+        self.swap(library, foreign, {"west"})
+        device = self.device(library, foreign)
+        await until(lambda: device.link.is_up)
+        assert (await device.ask(request(b"", 0, Code.STATUS_SERVER))).code == Code.ACCESS_ACCEPT
+
+    async def test_nobody_else_is(self, library: Library) -> None:
+        """Another library's name in its certificate opens nothing (CVE-2012-4523, CVE-2012-4566)."""
+        foreign = Authority("foreign")
+        self.swap(library, foreign, {"east"})
+        device = self.device(library, foreign)
+        await until(lambda: device.downs > 0)
+        assert library.connections == 0
+
+    async def test_list_that_runs_out_ends_what_stands(self, library: Library) -> None:
+        """Where a list is required, its end ends the connections below it, and no snapshot has to say so."""
+        foreign = Authority("foreign")
+        issuers = frozenset({foreign.certificate.subject.public_bytes()})
+        self.swap(library, foreign, {"west"}, requires_list=True, listed_issuers=issuers, listed_until=time() + 3.0)
+        device = self.device(library, foreign)
+        await until(lambda: device.link.is_up)
+        await until(lambda: device.downs > 0)
+        assert library.connections == 0
 
 
 class TestWithoutTrust:

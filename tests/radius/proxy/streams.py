@@ -65,6 +65,7 @@ class TlsHome:
     host: str = LOOPBACK
     requests: list[Packet] = field(default_factory=list[Packet])
     connections: list[TlsConnection] = field(default_factory=list[TlsConnection])
+    handshakes: int = 0  # that began
     answer: Callable[[Packet], bytes | None] = lambda request: respond(request, keyed=RADSEC)
     _server: asyncio.Server | None = None
     _came_by: dict[bytes, TlsConnection] = field(default_factory=dict[bytes, TlsConnection])
@@ -74,6 +75,7 @@ class TlsHome:
         events = Events(self.connections.append, one_by_one(self._take), self._lose)
 
         def make() -> TlsConnection:
+            self.handshakes += 1
             return TlsConnection(self.trust.accept(lambda _: True), events, Deadlines())
 
         self._server = await loop.create_server(make, self.host, self.port)
@@ -126,9 +128,14 @@ class TlsDevice:
     def on_down(self, _link: Link, _now: float) -> None:
         self.downs += 1
 
-    def on_packets(self, _link: Link, packets: list[bytes], _now: float) -> DropReason | None:
+    def on_packets(
+        self, _link: Link, _connection: TlsConnection, packets: list[bytes], _now: float
+    ) -> DropReason | None:
         self.packets += map(parse, packets)
         return None
+
+    def on_left(self, _link: Link, _connection: TlsConnection, _now: float) -> None:
+        pass
 
     async def connect(self) -> None:
         self.link.start()

@@ -140,8 +140,8 @@ class TlsWorld(World):
         (trunk,) = self.streams._trunks["home/first"]  # pyright: ignore[reportPrivateUsage] - no socket, no loop
         link = trunk.link
 
-        def take(_connection: TlsConnection, packets: list[bytes], now: float) -> Any:
-            return trunk.on_packets(link, packets, now)
+        def take(connection: TlsConnection, packets: list[bytes], now: float) -> Any:
+            return trunk.on_packets(link, connection, packets, now)
 
         def on_ready(connection: TlsConnection) -> None:
             link.trust, link.connection = own, connection

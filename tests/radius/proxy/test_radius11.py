@@ -1,6 +1,6 @@
 """RADIUS/1.1 between two proxies of ours, on real sockets of the loopback (RFC 9765)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -48,6 +48,7 @@ class Chain:
     behind: ProxyService
     home: TlsHome
     device: TlsDevice
+    renew: Callable[[], None]  # the front's certificate
 
 
 def accept_with_keys(request: Packet) -> bytes:
@@ -80,18 +81,22 @@ async def chain() -> AsyncIterator[Chain]:
                 clients=(replace(TLS_CLIENT, key="visited/proxy", is_proxy=True),),
             )
         )
-        front.swap(
-            snapshot_of(
-                peer_trust(authority, issue(authority, CLIENT_NAME, OWN_NAME)),
-                tls_home_server(listeners[1].getsockname()[1], "fed/proxy", ("fed.example",)),
-                clients=(replace(TLS_CLIENT, certificate_name=DEVICE_NAME),),
+
+        def show_another() -> None:
+            front.swap(
+                snapshot_of(
+                    peer_trust(authority, issue(authority, CLIENT_NAME, OWN_NAME)),
+                    tls_home_server(listeners[1].getsockname()[1], "fed/proxy", ("fed.example",)),
+                    clients=(replace(TLS_CLIENT, certificate_name=DEVICE_NAME),),
+                )
             )
-        )
+
+        show_another()
         device = TlsDevice(trust_of(authority, issue(authority, DEVICE_NAME)), listeners[0].getsockname()[1])
         stack.callback(device.link.close)
         await device.connect()
         await until(lambda: "fed/proxy" in front.streams.peers() and "home/tls" in behind.streams.peers())
-        yield Chain(front, behind, home, device)
+        yield Chain(front, behind, home, device, show_another)
 
 
 class TestChain:
@@ -162,3 +167,24 @@ class TestChain:
         assert error_causes(answer) == [502]
         assert chain.behind.notices.answers["protocol_error"] == 1
         assert chain.front.notices.drops[DropReason.PROTOCOL_ERROR] == 1
+
+    async def test_renewed_certificate_moves_streams_and_loses_nothing(self, chain: Chain) -> None:
+        """What waits on any stream is answered on the connection that it was sent on; Tokens of the two do not meet."""
+        waiting: list[Packet] = []
+        chain.home.answer = waiting.append
+        for identifier in range(256):
+            assert chain.device.link.send(access_request(keyed=RADSEC, identifier=identifier))
+        await until(lambda: len(waiting) == 256)
+        before = chain.behind.streams.peers()["visited/proxy"]["serial"]
+        chain.renew()
+        await until(lambda: chain.behind.streams.counters()["tls_connections"] == 2)
+        await until(lambda: chain.behind.streams.peers()["visited/proxy"]["serial"] != before)
+        chain.home.answer = accept_with_keys
+        chain.home.release(waiting)
+        await until(lambda: len(chain.device.packets) == 256)
+        assert {packet.code for packet in chain.device.packets} == {Code.ACCESS_ACCEPT}
+        assert len(chain.home.requests) == 256
+        assert chain.front.engine.upstreams["fed/proxy"].repeats == 0
+        await until(lambda: chain.behind.streams.counters()["tls_connections"] == 1)
+        await until(lambda: chain.device.link.is_up)
+        assert (await chain.device.ask(access_request(keyed=RADSEC))).code == Code.ACCESS_ACCEPT
