@@ -203,12 +203,11 @@ class TestMember:
     def test_restart_of_the_program_is_survived(
         self, federation: Federation, tmp_path: Path, program: str, tls: str
     ) -> None:
-        """A patron signs in right after the member's program was killed and started again."""
+        """Patrons sign in again within seconds after the member's program was killed and started again."""
         with start(federation, tmp_path / "first", program, tls):
             wait_until(lambda: "boekenburg/radius1" in federation.peers(), "the connection to the library")
         with start(federation, tmp_path / "second", program, tls):
-            result = federation.log_in(tmp_path)
-            assert result.is_complete, result.output[-3000:]
+            wait_until(lambda: federation.log_in(tmp_path).is_complete, "a patron to be let in again", 10)
 
 
 @pytest.mark.interop

@@ -176,7 +176,7 @@ def chain(federation: RunningFederation, tmp_path_factory: pytest.TempPathFactor
                 next_hop=NextHop("127.0.0.1", before.port, SECRETS["kasteel"]),
             )
         )
-        federation.data.apply(
+        federation.data.apply_live(
             federation_file(federation.kasteel_port)
             + library_behind("molen", behind.port, client=MOLEN_CLIENT)
             + library_behind("haven", behind.port)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.commands import ROLES, run_here
-from tests.support.processes import Program, free_port
+from tests.support.processes import Program, free_port, wait_until
 
 COMMAND = Path(sys.executable).parent / "biebroam"  # the console script of this environment
 LOOPBACK = "127.0.0.1"
@@ -78,6 +78,17 @@ class DataDirectory:
         file = self.folder.parent / f"{self.folder.name}-federation.toml"
         file.write_text(federation)
         self.run("apply", file)
+
+    def apply_live(self, federation: str) -> None:
+        """`apply` while the service runs; returns when all its proxy workers follow the file."""
+        self.apply(federation)
+        wait_until(self._is_in_force, "the proxy workers to follow the file", 20)
+
+    def _is_in_force(self) -> bool:
+        status, view = self.request("GET", "/v1/snapshot")
+        return status == 200 and all(
+            worker["revision"] == view["revision"] for worker in view["workers"] if worker["role"] == "proxy"
+        )
 
     def add_patron(self, name: str, password: str) -> None:
         """`patron add`, the password from standard input."""
