@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
+from radius.proxy import engine as engine_module
 from radius.proxy.engine import Engine
 from radius.proxy.loops import LoopGuard
 from radius.proxy.streams import Streams
@@ -237,6 +238,9 @@ def more_than(over_udp: Counter[str], calls: Counter[str]) -> float:
     return calls.total() / (ROUNDS * AT_ONCE) - over_udp.total()
 
 
+@pytest.mark.skipif(
+    str(engine_module.__file__).endswith(".so"), reason="what is compiled makes no calls that could be counted"
+)
 @pytest.mark.parametrize("side", ["in", "out"])
 class TestLogin:
     def test_calls_without_native_parts_are_bounded(self, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
