@@ -43,7 +43,7 @@ check: $(VENV)/.test ## style and types
 # Two of these at a time: a part that has one thread leaves a core to another.
 TOGETHER = $(MAKE) --no-print-directory -j 2 --output-sync=target
 # Three workers on two cores, since many tests wait: for a deadline, for a process, for the second that a refusal takes.
-PYTEST = $(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
+PYTEST = $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 COMPILER = $(shell command -v cc)$(CI)
 
 test: $(VENV)/.test peers ## everything that has to hold (under 10 minutes on 2 cores)
@@ -80,7 +80,7 @@ test-compiled: compiled $(VENV)/.test ## the tests of radius/ on the compiled pa
 	rm -rf build/tests && mkdir -p build/tests && cp -r tests pyproject.toml build/tests
 	cd build/tests && export PYTHONPATH="$$(../../$(COMPILED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
 	  ../../$(BIN)/python -c 'import radius.wire.packet as it; assert it.__file__.endswith(".so"), it' && \
-	  ../../$(BIN)/python -m pytest -n 3 -p no:cacheprovider tests/radius
+	  ../../$(BIN)/python -m pytest -n 2 -p no:cacheprovider tests/radius
 
 $(VENV)/.fuzz: pyproject.toml $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group fuzz

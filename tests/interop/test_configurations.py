@@ -139,7 +139,7 @@ def log_in(folder: Path, trust: Trust, port: int, user: str = PATRON, password: 
         password=password,
         ca=trust.eap.ca,
         server_name=HOME_NAME,
-        seconds=8,
+        seconds=15,
     )
 
 
@@ -182,7 +182,7 @@ class TestFreeradius:
             password=VISITOR_PASSWORD,
             ca=trust.eap.ca,
             server_name=HOME_NAME,
-            seconds=8,
+            seconds=15,
         )
         assert result.is_complete, result.output[-3000:]
 

@@ -226,6 +226,7 @@ class TestChanges:
         shown = sessions.data.run("access-point", "show", "zeewijk", "hal", "--json").stdout
         assert '"coa_port": ' in shown
         sessions.data.run("access-point", "change", "zeewijk", "hal", "--coa-port", "0")
+        sessions.data.wait_in_force()
         # Nobody takes changes any more, so the home server is no client either: from an access point it is asked.
         answer = sessions.change("disconnect", f"{SESSION}, {AT_ZEEWIJK}", source=AP, secret=AP_SECRET)
         assert (answer.code, answer.attributes["Error-Cause"]) == ("Disconnect-NAK", "Unsupported-Extension")

@@ -82,7 +82,11 @@ class DataDirectory:
     def apply_live(self, federation: str) -> None:
         """`apply` while the service runs; returns when all its proxy workers follow the file."""
         self.apply(federation)
-        wait_until(self._is_in_force, "the proxy workers to follow the file", 20)
+        self.wait_in_force()
+
+    def wait_in_force(self) -> None:
+        """Return when all proxy workers of the service follow what was changed."""
+        wait_until(self._is_in_force, "the proxy workers to follow", 20)
 
     def _is_in_force(self) -> bool:
         status, view = self.request("GET", "/v1/snapshot")

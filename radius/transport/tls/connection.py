@@ -188,6 +188,11 @@ class TlsConnection(asyncio.Protocol):
             self._flush()
         return self._closing is None
 
+    @property
+    def ends_blindly(self) -> bool:
+        """Whether the end that dialled is through with its handshake before the other one has judged it (TLS 1.3)."""
+        return self._tls.get_protocol_version() >= SSL.TLS1_3_VERSION
+
     def flush(self) -> None:
         """Everything that waits goes into one write, unless the peer is behind."""
         self._is_waiting = False

@@ -30,6 +30,7 @@ DEADLINES: Final = Deadlines(first_packet=None, idle=None)  # the server may hav
 ADDRESS_SECONDS: Final = 1.0  # for one of several given addresses: the next one may answer
 RENEW_AGAIN_SECONDS: Final = 60.0  # after one that should have taken the place of another and did not
 PROBATION_SECONDS: Final = 1.0  # in TLS 1.3 a server's refusal of our certificate comes after our end of the handshake
+SETTLE_SECONDS: Final = 0.05  # of a first one: FreeRADIUS overlooks a packet that comes together with our Finished
 LEAST_DRAIN_SECONDS: Final = 5.0  # for answers on a connection whose successor was long in coming
 LINGER_SECONDS: Final = (
     1.0  # a connection with nothing outstanding is kept so long: an answer to Status-Server may come
@@ -208,11 +209,16 @@ class Link:
         if self._renewal is not None:
             self._renewal.cancel()  # what is dialled now shows what is to be shown
         trust = self._find_trust()
-        connection = await self._dial(trust) if trust is not None else None
-        if connection is not None and self.is_up and not await self._is_accepted(connection):
-            connection = None
-        if connection is not None and trust is not None:
-            self._take(connection, trust)
+        connection = None
+        if trust is not None:
+            connection = await self._dial(trust)
+            if connection is not None and not (
+                await self._is_accepted(connection) and self._is_right(connection, trust)
+            ):
+                connection.abort(Closing.NOT_TRUSTED)
+                connection = None
+            if connection is not None:
+                self._take(connection, trust)
         if self.is_up:
             await self._rest(None if connection is not None else RENEW_AGAIN_SECONDS)
             if self.is_up:
@@ -223,9 +229,12 @@ class Link:
 
     async def _is_accepted(self, successor: TlsConnection) -> bool:
         """Whether the server keeps a connection; the one that stands is not given up for one that does not last."""
+        had = self.is_up
+        if not had and not successor.ends_blindly:
+            return True
         try:
-            async with asyncio.timeout(PROBATION_SECONDS):
-                while self.is_up and not successor.is_closed:
+            async with asyncio.timeout(PROBATION_SECONDS if had else SETTLE_SECONDS):
+                while self.is_up == had and not successor.is_closed:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
@@ -289,12 +298,17 @@ class Link:
                 connection.abort(Closing.BY_US)
             raise
         connection = made[-1]
-        identity = connection.identity
-        is_right = identity is not None and self.target.name.matches(identity) and self._owner.admits(identity)
-        if not is_right or not is_believed(self._find_trust(), connection.chain, identity, trust):
-            connection.abort(Closing.NOT_TRUSTED)  # who is right, or whom we believe, changed during its handshake
-            self.is_refused = identity is not None or connection.failure == UNVERIFIED
+        if not self._is_right(connection, trust):
+            connection.abort(Closing.NOT_TRUSTED)
+            self.is_refused = connection.identity is not None or connection.failure == UNVERIFIED
         return None if connection.is_closed else connection
+
+    def _is_right(self, connection: TlsConnection, trust: Trust) -> bool:
+        """Whether it leads to the server by what holds now: who that is, and whom we believe, may have changed."""
+        identity = connection.identity
+        if identity is None or not self.target.name.matches(identity) or not self._owner.admits(identity):
+            return False
+        return is_believed(self._find_trust(), connection.chain, identity, trust)
 
     async def _connect(self, make: Callable[[], TlsConnection]) -> None:
         """A TCP connection to the first address that takes one.

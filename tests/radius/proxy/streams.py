@@ -143,6 +143,7 @@ class TlsDevice:
 
     async def ask(self, octets: bytes, seconds: float = 10.0) -> Packet:
         before = len(self.packets)
+        await until(lambda: self.link.is_up)  # it may just have been made anew
         assert self.link.send(octets)
         await until(lambda: len(self.packets) > before, seconds)
         return self.packets[-1]

@@ -155,6 +155,7 @@ class TestDialled:
         await until(lambda: rolling.home.handshakes == 2)
         await asyncio.sleep(0.2)  # it has refused it by then
         assert rolling.peers()["home/tls"]["own_anchor"] == anchor_of(rolling.old)
+        await until(lambda: rolling.device.downs == 1 and rolling.device.link.is_up)  # the device's own is new by then
         assert (await rolling.device.ask(access_request(keyed=RADSEC))).code == Code.ACCESS_ACCEPT
 
 
