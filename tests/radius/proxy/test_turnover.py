@@ -98,7 +98,14 @@ class TestDialled:
     async def hold(self, rolling: RollingOver) -> list[Packet]:
         """A request waits at the home server, and another connection has taken the place of the one it came by."""
         waiting: list[Packet] = []
-        rolling.home.answer = waiting.append
+
+        def keep(request: Packet) -> bytes | None:
+            if request.code != Code.ACCESS_REQUEST:  # it may be asked how it is meanwhile
+                return respond(request, keyed=RADSEC)
+            waiting.append(request)
+            return None
+
+        rolling.home.answer = keep
         assert rolling.device.link.send(access_request(keyed=RADSEC, identifier=1))
         await until(lambda: len(waiting) == 1)
         rolling.switch()
