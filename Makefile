@@ -46,7 +46,7 @@ TOGETHER = $(MAKE) --no-print-directory -j 2 --output-sync=target
 PYTEST = $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 COMPILER = $(shell command -v cc)$(CI)
 
-test: $(VENV)/.test peers ## everything that has to hold (under 10 minutes on 2 cores)
+test: $(VENV)/.test peers ## everything that has to hold (a quarter of an hour on 2 cores)
 	@$(TOGETHER) $(if $(COMPILER),$(COMPILED)/.run) check covered
 	$(PYTEST) -m "not long" $(addprefix --ignore=,$(COVERED))
 	@$(if $(COMPILER),$(TOGETHER) sanitized test-compiled, \

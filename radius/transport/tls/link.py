@@ -32,9 +32,7 @@ RENEW_AGAIN_SECONDS: Final = 60.0  # after one that should have taken the place 
 PROBATION_SECONDS: Final = 1.0  # in TLS 1.3 a server's refusal of our certificate comes after our end of the handshake
 SETTLE_SECONDS: Final = 0.05  # of a first one: FreeRADIUS overlooks a packet that comes together with our Finished
 LEAST_DRAIN_SECONDS: Final = 5.0  # for answers on a connection whose successor was long in coming
-LINGER_SECONDS: Final = (
-    1.0  # a connection with nothing outstanding is kept so long: an answer to Status-Server may come
-)
+LINGER_SECONDS: Final = 1.0  # a connection with nothing outstanding is kept so long: for an answer to Status-Server
 
 _log = logging.getLogger(__name__)
 
