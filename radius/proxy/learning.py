@@ -70,8 +70,8 @@ class Router(Protocol):
 class _Learned:
     """A realm's servers, as next hops."""
 
-    realm: Realm  # with the keys of those that were not refused
-    servers: dict[str, HomeServer]
+    realm: Realm
+    servers: dict[str, HomeServer]  # without those that were refused
     places: frozenset[tuple[str, int, frozenset[str]]]
     asker: str  # who asked first
     expires_at: float
@@ -116,6 +116,7 @@ class Learning:
         name = learned.realm.name
         left = tuple(key for key in learned.realm.home_servers if key != server.key)
         learned.realm = learned.realm._replace(home_servers=left)
+        del learned.servers[server.key]
         if not left:
             self._discovery.report(name, Refusal.CERTIFICATE, now)
             del self._realms[name]

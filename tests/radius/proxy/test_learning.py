@@ -250,6 +250,18 @@ class TestServers:
         assert outside.refusals() == {RefusalReason.DISCOVERY_CERTIFICATE: 2}
         assert len(outside.learning.servers) == 0
 
+    def test_one_that_was_refused_does_not_come_back_with_a_snapshot(self) -> None:
+        """What was learned stays when the federation changes, and what was refused stays away."""
+        outside = self.learned(TWO)
+        one = outside.streams[0].owner.server
+        outside.learning.refuse(one, outside.now)
+        (left,) = outside.learning.servers
+        assert left != one.key
+        assert outside.engine.routes is not None
+        outside.engine.swap(outside.engine.routes.snapshot)
+        assert one.key not in outside.engine.upstreams
+        assert left in outside.engine.upstreams
+
     def test_members_server_is_not_refused_so(self) -> None:
         """A member's home server is dialled again, whatever it shows: its registry entry stands."""
         outside = self.learned()
