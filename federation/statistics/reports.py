@@ -20,6 +20,7 @@ from typing import Any, cast
 FRESH_SECONDS = 5.0  # reports come each second; a loaded machine may be late
 MAX_REPORT_OCTETS = 32_000_000  # a hundred thousand clients
 SLICE = 200  # of a mapping that are encoded at once
+PATIENCE_SECONDS = 0.5  # for a disk; a report that takes longer goes on by itself
 _PATTERN = "worker-*.json"
 
 # Numbers, and mappings of numbers by label (see federation.statistics.metrics), or in them functions that give those.
@@ -55,18 +56,26 @@ class ReportFile:
         self._role = role
         self._number = number
         self._failed = False
+        self._writing: asyncio.Future[None] | None = None
 
     def write(self, revision: int, counters: Counters, refused: Sequence[str] = ()) -> None:
         """The report of this moment replaces the one before."""
         self._replace("".join(self._encode(revision, counters, refused)))
 
     async def write_in_turns(self, revision: int, counters: Counters, refused: Sequence[str] = ()) -> None:
-        """The same, with a turn of the event loop after each slice: ten thousand clients are no pause of the others."""
+        """The same, with a turn of the event loop after each slice: ten thousand clients are no pause of the others.
+
+        A disk is none either: a rename alone can wait for it for half a second. While it has not taken the report
+        before, there is no new one.
+        """
+        if self._writing is not None and not self._writing.done():
+            return
         pieces: list[str] = []
         for piece in self._encode(revision, counters, refused):
             pieces.append(piece)
             await asyncio.sleep(0)
-        self._replace("".join(pieces))
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._replace, "".join(pieces))
+        await asyncio.wait((self._writing,), timeout=PATIENCE_SECONDS)
 
     def _encode(self, revision: int, counters: Counters, refused: Sequence[str]) -> Iterator[str]:
         """The pieces of a JSON object; none takes long."""

@@ -1,13 +1,14 @@
 import asyncio
 import json
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from federation.statistics.reports import ReportFile, clear_reports, read_reports
+from federation.statistics.reports import PATIENCE_SECONDS, ReportFile, clear_reports, read_reports
 
 
 class TestReports:
@@ -40,6 +41,27 @@ class TestReports:
         (read,) = read_reports(tmp_path)
         assert read.counters == {"answers": {"late": 5}, "clients": clients, "outstanding": 3}
         assert len(turns) >= 10
+
+    async def test_slow_disk_stops_nobody(self, tmp_path: Path) -> None:
+        """A report that the disk does not take is waited for no longer than a moment, and no other piles up behind."""
+        disk = tmp_path / f".worker-proxy-0.{os.getpid()}"
+        os.mkfifo(disk)  # opened for writing, it waits for a reader
+        report = ReportFile(tmp_path, "proxy", 0)
+        began = time.monotonic()
+        await report.write_in_turns(1, {})
+        given_up = time.monotonic()
+        await report.write_in_turns(2, {})
+        assert given_up - began < 2 * PATIENCE_SECONDS
+        assert time.monotonic() - given_up < PATIENCE_SECONDS / 2
+        said = await asyncio.to_thread(disk.read_text)
+        assert json.loads(said)["revision"] == 1
+        async with asyncio.timeout(5):
+            while disk.exists():  # noqa: ASYNC110 - another thread renames it
+                await asyncio.sleep(0.001)
+            (tmp_path / "worker-proxy-0.json").unlink()  # the pipe
+            while not read_reports(tmp_path):
+                await report.write_in_turns(3, {})
+        assert [each.revision for each in read_reports(tmp_path)] == [3]
 
     def test_old_report_is_not_fresh(self, tmp_path: Path) -> None:
         """A report that was not renewed for some seconds is of a worker that hangs."""
