@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 import structlog
@@ -64,9 +65,15 @@ def clean_event(_logger: object, _name: str, event: _EventDict) -> _EventDict:
     cleaned: dict[str, Any] = {}  # Any: as structlog has it
     for name, value in list(event.items())[:MAX_FIELDS]:
         limit = MAX_TRACE_CHARACTERS if name == "exception" else MAX_VALUE_CHARACTERS
-        is_secret = value is not None and _SECRET_NAME.search(name) is not None
-        cleaned[clean_text(name, 100)] = HIDDEN if is_secret else _clean(value, limit, MAX_DEPTH, keep=name)
+        clean_name, is_secret = _judge_name(name)
+        cleaned[clean_name] = HIDDEN if is_secret and value is not None else _clean(value, limit, MAX_DEPTH, keep=name)
     return cleaned
+
+
+@lru_cache(maxsize=1_000)  # names are the program's own, mostly
+def _judge_name(name: str) -> tuple[str, bool]:
+    """How a field's name appears, and whether its value may not."""
+    return clean_text(name, 100), _SECRET_NAME.search(name) is not None
 
 
 def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS, *, keep: str = "") -> str:
@@ -76,7 +83,10 @@ def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS, *, keep: str = "") 
     """
     if len(text) > limit:
         text = f"{text[:limit]}… ({len(text)} characters)"
-    text = _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", _TOKEN.sub(rf"bbr_\1_{HIDDEN}", text))
+    if "bbr_" in text:
+        text = _TOKEN.sub(rf"bbr_\1_{HIDDEN}", text)
+    if "://" in text:
+        text = _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", text)
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
@@ -85,6 +95,8 @@ def clean_text(text: str, limit: int = MAX_VALUE_CHARACTERS, *, keep: str = "") 
 def _clean(value: object, limit: int, depth: int, *, keep: str = "") -> object:
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, str):
+        return clean_text(value, limit, keep="\n" if keep == "exception" else "")
     if isinstance(value, (Mapping, list, tuple, set, frozenset)):
         return _clean_nested(cast("Mapping[object, object] | list[object]", value), limit, depth)  # narrowed above
     if isinstance(value, (bytes, bytearray)):
@@ -96,8 +108,6 @@ def _clean_nested(value: Mapping[object, object] | list[object], limit: int, dep
     if depth == 0:
         return HIDDEN
     if isinstance(value, Mapping):
-        return {
-            clean_text(str(name), 100): HIDDEN if _SECRET_NAME.search(str(name)) else _clean(item, limit, depth - 1)
-            for name, item in list(value.items())[:MAX_FIELDS]
-        }
+        judged = ((_judge_name(str(name)), item) for name, item in list(value.items())[:MAX_FIELDS])
+        return {name: HIDDEN if is_secret else _clean(item, limit, depth - 1) for (name, is_secret), item in judged}
     return [_clean(item, limit, depth - 1) for item in list(value)[:MAX_FIELDS]]

@@ -1,13 +1,13 @@
 """The database: one engine, its schema brought up to date, and sessions on it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVarTuple
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Row, Select, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -24,6 +24,8 @@ from federation.store.tables import (
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+Columns = TypeVarTuple("Columns")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10.0  # a writer waits this long for another; changes take a few milliseconds each
@@ -50,6 +52,7 @@ class Store:
             if self.is_sqlite
             else create_engine(url, pool_pre_ping=True, hide_parameters=True)
         )
+        self._single = self.engine.execution_options(sqlite_begin=None)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
 
     def migrate(self) -> None:
@@ -86,6 +89,11 @@ class Store:
         """A session that sees one state of the database and leaves nothing behind."""
         with self._sessions() as session:
             yield session
+
+    def look_up(self, statement: "Select[*Columns]", values: Mapping[str, object]) -> "Row[*Columns] | None":
+        """The one row that there may be; a single statement sees one state of the database without a transaction."""
+        with self._single.connect() as connection:
+            return connection.execute(statement, values).one_or_none()
 
     @contextmanager
     def write(self, *, keep: bool = True) -> Generator[Session]:
@@ -137,4 +145,5 @@ def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) ->
 
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    if mode is not None:
+        connection.exec_driver_sql(f"BEGIN {mode}")

@@ -9,7 +9,7 @@ from radius.eap.context import EapServerContext
 MSK_OCTETS: Final = 64
 EXPORT_OCTETS: Final = 128  # MSK and EMSK; TLS 1.3 gives other octets for another length
 MAX_HANDSHAKE_OCTETS: Final = 32_768  # of the device's; OpenSSL would keep 128 KiB of a ClientHello without end
-_READ_OCTETS: Final = 65_536
+_READ_OCTETS: Final = 16_384  # a whole record (RFC 8446 §5.1); OpenSSL's binding makes a buffer of that size each time
 _TLS13_LABEL: Final = b"EXPORTER_EAP_TLS_Key_Material"  # RFC 9190 §2.3, RFC 9427 §2.1
 
 
@@ -79,7 +79,8 @@ class Tunnel:
     def _drain(self) -> bytes:
         pieces: list[bytes] = []
         try:
-            while True:
+            while not pieces or len(pieces[-1]) == _READ_OCTETS:
                 pieces.append(self._connection.bio_read(_READ_OCTETS))
         except SSL.WantReadError:
-            return b"".join(pieces)
+            pass
+        return b"".join(pieces)

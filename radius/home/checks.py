@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from federation.reasons import RefusalReason
 
@@ -41,38 +41,35 @@ class Checks:
         self.timeouts = 0
         self.refused = 0
 
-    async def run(self, check: Callable[[], Answer], shares: Sequence[Hashable] = ()) -> Answer | RefusalReason:
-        """What the check says, or why it did not come to say anything; never raises for the check's own failures.
+    def ask(
+        self,
+        check: Callable[[], Answer],
+        shares: Sequence[Hashable],
+        then: Callable[[Answer | RefusalReason], object],
+    ) -> None:
+        """Give `then`, once and on the loop, what the check says, or why it did not come to say anything.
 
-        It counts for each of the `shares`, such as the realm.
+        That is at once when there is no room. It counts for each of the `shares`, such as the realm. Neither the
+        check's own failures nor any others come as exceptions.
         """
         most = max(1, self._max_waiting // 2)
         if self.waiting >= self._max_waiting or any(self._shares[share] >= most for share in shares):
             self.refused += 1
-            return RefusalReason.STORE_UNAVAILABLE
+            then(RefusalReason.STORE_UNAVAILABLE)
+            return
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        work: list[Callable[[], Answer]] = [check]  # taken out by whoever is first: the thread, or the time-out
+        asked = _Asked(check, then)
+        asked.timer = loop.call_later(self._timeout, self._give_up, asked)
 
         def finish(said: Answer | None, error: Exception | None) -> None:
-            loop.call_soon_threadsafe(self._finish, answer, said, error, shares)
+            loop.call_soon_threadsafe(self._finish, asked, said, error, shares)
 
         self._add(1, shares)
         try:
-            self._executor.submit(_run_in_thread, work, finish)
+            self._executor.submit(_run_in_thread, asked.work, finish)
         except RuntimeError:  # closed: this role ends
             self._add(-1, shares)
-            return RefusalReason.STORE_UNAVAILABLE
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await answer
-        except TimeoutError:
-            self.timeouts += 1
-            work.clear()  # the password goes now, and the thread will find nothing to do
-            return RefusalReason.STORE_TIMEOUT
-        except Exception as error:  # noqa: BLE001 - whatever a store fails with, the answer is no, and the log has it
-            _log.error("identity_check_failed", extra={"error": _describe(error)})
-            return RefusalReason.STORE_UNAVAILABLE
+            asked.tell(RefusalReason.STORE_UNAVAILABLE)
 
     def close(self) -> None:
         """Begin no more; what runs is left to end by itself."""
@@ -85,21 +82,44 @@ class Checks:
             if not self._shares[share]:
                 del self._shares[share]
 
+    def _give_up(self, asked: "_Asked[Answer]") -> None:
+        """Its time is over."""
+        self.timeouts += 1
+        asked.work.clear()  # the password goes now, and the thread will find nothing to do
+        asked.tell(RefusalReason.STORE_TIMEOUT)
+
     def _finish(
-        self,
-        answer: "asyncio.Future[Answer]",
-        said: Answer | None,
-        error: Exception | None,
-        shares: Sequence[Hashable],
+        self, asked: "_Asked[Answer]", said: Answer | None, error: Exception | None, shares: Sequence[Hashable]
     ) -> None:
         """Back on the loop: the thread is free again."""
         self._add(-1, shares)
-        if answer.done():  # given up
+        if asked.then is None:  # given up
             return
-        if error is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(cast("Answer", said))  # without an error it is what the check returned
+        if error is None:
+            asked.tell(cast("Answer", said))  # without an error it is what the check returned
+            return
+        # Whatever a store fails with, the answer is no, and the log has it.
+        _log.error("identity_check_failed", extra={"error": _describe(error)})
+        asked.tell(RefusalReason.STORE_UNAVAILABLE)
+
+
+class _Asked(Generic[Answer]):
+    """One check on its way, and who waits for it."""
+
+    __slots__ = ("then", "timer", "work")
+
+    def __init__(self, check: Callable[[], Answer], then: Callable[[Answer | RefusalReason], object]) -> None:
+        self.work = [check]  # taken out by whoever is first: the thread, or the time-out
+        self.then: Callable[[Answer | RefusalReason], object] | None = then
+        self.timer: asyncio.TimerHandle | None = None
+
+    def tell(self, answer: Answer | RefusalReason) -> None:
+        """Whoever waits has the answer; nobody waits any more."""
+        then, self.then = self.then, None
+        if self.timer is not None:
+            self.timer.cancel()
+        if then is not None:
+            then(answer)
 
 
 def _describe(error: Exception) -> str:

@@ -35,38 +35,44 @@ class Patrons:
             "checks_refused": self._checks.refused,
         }
 
-    async def ask(
+    def ask(
         self,
         realms: Mapping[str, HostedRealm],
         conversation: Conversation[EapSession],
         wanted: PasswordCheck | NtHashLookup,
         device: bytes,
-    ) -> Callable[[], Outcome]:
-        """What the conversation has to do next, now that the store has said what it knows."""
+        then: Callable[[Callable[[], Outcome]], object],
+    ) -> None:
+        """Give `then`, once, what the conversation has to do next, when the store has said what it knows."""
         session = conversation.session
+
+        def verify(refusal: RefusalReason | None) -> None:
+            conversation.refusal = refusal
+            then(partial(session.answer_password, refusal is None))
+
+        def compare(answer: bytes | RefusalReason | None) -> None:
+            is_refused = isinstance(answer, RefusalReason)
+            conversation.refusal = answer if is_refused else None
+            then(partial(session.answer_nt_hash, None if is_refused else answer))
+
+        tell = verify if isinstance(wanted, PasswordCheck) else compare
         found = find_patron(realms, conversation.realm, wanted.user)
-        store = self._stores.get(found[0].store_kind) if found else None
-        refusal: RefusalReason | None = None
-        answer: bytes | RefusalReason | None = None
         if found is None:
-            refusal = RefusalReason.INNER_REALM
-        elif store is None:
-            refusal = RefusalReason.STORE_UNAVAILABLE  # its kind of store is not here
-        else:
-            conversation.patron = realm, user = found[0].name, found[1]
-            shares = (realm, conversation.origin)
-            if not self._guesses.may_try(realm, user, device, monotonic()):
-                refusal = RefusalReason.TOO_MANY_ATTEMPTS
-            elif isinstance(wanted, PasswordCheck):
-                check = partial(store.check_password, realm, user, wanted.password)
-                refusal = await self._checks.run(check, shares)
-            else:
-                answer = await self._checks.run(partial(store.find_nt_hash, realm, user), shares)
-                refusal = answer if isinstance(answer, RefusalReason) else None
-        conversation.refusal = refusal
+            tell(RefusalReason.INNER_REALM)
+            return
+        store = self._stores.get(found[0].store_kind)
+        if store is None:
+            tell(RefusalReason.STORE_UNAVAILABLE)  # its kind of store is not here
+            return
+        conversation.patron = realm, user = found[0].name, found[1]
+        if not self._guesses.may_try(realm, user, device, monotonic()):
+            tell(RefusalReason.TOO_MANY_ATTEMPTS)
+            return
+        shares = (realm, conversation.origin)
         if isinstance(wanted, PasswordCheck):
-            return partial(session.answer_password, refusal is None)
-        return partial(session.answer_nt_hash, None if isinstance(answer, RefusalReason) else answer)
+            self._checks.ask(partial(store.check_password, realm, user, wanted.password), shares, verify)
+        else:
+            self._checks.ask(partial(store.find_nt_hash, realm, user), shares, compare)
 
     def hear(self, conversation: Conversation[EapSession], outcome: Outcome, device: bytes) -> None:
         """Count a password that was looked at and was wrong; a conversation has one guess, however it goes on."""

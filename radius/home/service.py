@@ -66,6 +66,7 @@ from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet, parse_packet
 
 EXPIRY_SECONDS: Final = 1.0
+DRAIN_LOOK_SECONDS: Final = 0.02
 SLICE: Final = 8  # requests worked on in one turn, about 10 ms: so long an identity check's answer waits
 OFFERED: Final = frozenset((EapMethod.TTLS_PAP, EapMethod.TTLS_MSCHAPV2, EapMethod.PEAP_MSCHAPV2))
 _PSEUDONYM_CHARACTERS: Final = 12
@@ -116,7 +117,8 @@ class HomeService:
             slice_size=SLICE,
         )
         self._backlog = Backlog(intake, lambda work: work)  # `receive` has the net
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._checking = 0  # conversations that wait for an identity store
+        self._is_over = False
         self._requests: Counter[str] = Counter()
         self._faults = Faults(_log)
         self._expiry: asyncio.TimerHandle | None = None
@@ -177,11 +179,10 @@ class HomeService:
         while self._backlog and monotonic() < deadline:  # noqa: ASYNC110 - turns of the loop, in which it shrinks
             await asyncio.sleep(0)
         self._backlog.cancel()
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=max(deadline - monotonic(), 0.0))
+        while self._checking and monotonic() < deadline:  # noqa: ASYNC110 - for some moments at the end of a role
+            await asyncio.sleep(DRAIN_LOOK_SECONDS)
         self._replies.flush()
-        for task in self._tasks:
-            task.cancel()
+        self._is_over = True
         self._patrons.close()
         self.streams.close()
         for listener in (*self._sockets, *self._radsec_sockets):
@@ -350,10 +351,7 @@ class HomeService:
                     request, Code.ACCESS_CHALLENGE, build_challenge_attributes(eap, conversation.state)
                 )
             case PasswordCheck() | NtHashLookup():
-                conversation.is_busy = True
-                task = asyncio.ensure_future(self._check(request, conversation, outcome))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._check(request, conversation, outcome)
             case Accept(eap=eap, msk=msk):
                 self._accept(request, conversation, eap, msk)
             case Reject(eap=eap, reason=reason):
@@ -366,17 +364,26 @@ class HomeService:
                     self._conversations.close(conversation)  # it never began
                 self._replies.ignore(request)
 
-    async def _check(
+    def _check(
         self, request: Request, conversation: Conversation[EapSession], wanted: PasswordCheck | NtHashLookup
     ) -> None:
         """Go on with what the identity store says; a bug on the way there costs this conversation and no other."""
         assert self._snapshot is not None  # else there would be no conversation
+
+        def go_on(step: Callable[[], Outcome]) -> None:
+            conversation.is_busy = False
+            self._checking -= 1
+            if not self._is_over:
+                self._continue(request, conversation, step)
+
+        conversation.is_busy = True
+        self._checking += 1
         try:
-            step = await self._patrons.ask(self._snapshot.realms, conversation, wanted, _device_of(request))
-        except Exception as error:  # noqa: BLE001 - the top of a task; logged, and the device gets its no
-            step = partial(_fail, error)
-        conversation.is_busy = False
-        self._continue(request, conversation, step)
+            self._patrons.ask(self._snapshot.realms, conversation, wanted, _device_of(request), go_on)
+        except Exception as error:
+            if not conversation.is_busy:  # it has gone on, and it is not the asking that failed
+                raise
+            go_on(partial(_fail, error))  # logged, and the device gets its no
 
     def _accept(self, request: Request, conversation: Conversation[EapSession], eap: bytes, msk: bytes) -> None:
         packet = request.packet

@@ -90,7 +90,7 @@ def log_in_with_eapol(
                 "-s",
                 secret,
                 "-t",
-                str(seconds),
+                str(seconds * rounds),  # for all of them
             ),
             *("-M", _new_station(), "-N", "30:s:02-00-5E-20-00-01:biebroam"),
             *(("-r", str(rounds - 1)) if rounds > 1 else ()),

@@ -9,7 +9,7 @@ from federation.identity import local
 from federation.identity.local import LocalStore
 from federation.identity.passwords import PasswordHashes
 from federation.reasons import RefusalReason
-from federation.services.patrons import add_patron, block_patron, change_patron
+from federation.services.patrons import add_patron, block_patron, change_patron, set_password
 from federation.store.tables.patrons import PatronRow
 from federation.store.tables.registry import RealmRow
 from federation.trust.keystore import NodeKey, Sealer
@@ -143,6 +143,31 @@ class TestWork:
         hashes = CountingHashes()
         LocalStore(members.store, members.sealer, hashes, members.clock).check_password(REALM, user, password)
         assert hashes.verifications == 1
+
+    def test_password_that_was_right_a_moment_ago_costs_none(self, members: Members) -> None:
+        """A device that moves between access points signs in each time; a wrong password costs the work each time."""
+        add(members, "jansen", "geheim")
+        hashes = CountingHashes()
+        store = LocalStore(members.store, members.sealer, hashes, members.clock)
+        assert [store.check_password(REALM, "jansen", b"geheim") for _ in range(3)] == [None] * 3
+        assert hashes.verifications == 1
+        for _ in range(3):
+            assert store.check_password(REALM, "jansen", b"wrong") is RefusalReason.WRONG_CREDENTIALS
+        assert hashes.verifications == 4
+
+    def test_password_that_was_right_a_moment_ago_opens_nothing_else(self, members: Members) -> None:
+        """Whether the patron may sign in is asked each time; a new password takes the place of the old one at once."""
+        add(members, "jansen", "geheim")
+        store = LocalStore(members.store, members.sealer, CountingHashes(), members.clock)
+        assert store.check_password(REALM, "jansen", b"geheim") is None
+        with members.change() as change:
+            block_patron(change, OPERATOR, "boekenburg", f"jansen@{REALM}", is_blocked=True)
+        assert store.check_password(REALM, "jansen", b"geheim") is RefusalReason.PATRON_BLOCKED
+        with members.change() as change:
+            block_patron(change, OPERATOR, "boekenburg", f"jansen@{REALM}", is_blocked=False)
+            set_password(change, OPERATOR, "boekenburg", f"jansen@{REALM}", "nieuw", hashes=CHEAP_HASHES)
+        assert store.check_password(REALM, "jansen", b"geheim") is RefusalReason.WRONG_CREDENTIALS
+        assert store.check_password(REALM, "jansen", b"nieuw") is None
 
     def test_patron_nobody_has_costs_the_parameters_of_everybody(self) -> None:
         """The hash that an unknown patron is compared with has the parameters in force."""

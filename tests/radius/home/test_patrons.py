@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytest
@@ -71,7 +71,13 @@ class Desk:
         conversation = self._open.open(session, realm, "peer", 0.0)
         assert conversation is not None
         conversation = cast("Conversation[EapSession]", conversation)  # it is asked for two methods only
-        outcome = asyncio.run(self.patrons.ask(REALMS, conversation, wanted, DEVICE))()
+
+        async def ask() -> Callable[[], Outcome]:
+            step: asyncio.Future[Callable[[], Outcome]] = asyncio.get_running_loop().create_future()
+            self.patrons.ask(REALMS, conversation, wanted, DEVICE, step.set_result)
+            return await step
+
+        outcome = asyncio.run(ask())()
         self.patrons.hear(conversation, outcome, DEVICE)
         (told,) = session.told
         return conversation, told
