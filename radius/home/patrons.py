@@ -51,9 +51,8 @@ class Patrons:
             then(partial(session.answer_password, refusal is None))
 
         def compare(answer: bytes | RefusalReason | None) -> None:
-            is_refused = isinstance(answer, RefusalReason)
-            conversation.refusal = answer if is_refused else None
-            then(partial(session.answer_nt_hash, None if is_refused else answer))
+            conversation.refusal = answer if isinstance(answer, RefusalReason) else None
+            then(partial(session.answer_nt_hash, None if isinstance(answer, RefusalReason) else answer))
 
         tell = verify if isinstance(wanted, PasswordCheck) else compare
         found = find_patron(realms, conversation.realm, wanted.user)

@@ -355,9 +355,9 @@ class HomeService:
             case Accept(eap=eap, msk=msk):
                 self._accept(request, conversation, eap, msk)
             case Reject(eap=eap, reason=reason):
-                error = conversation.session.error
-                if error is not None:  # it broke where nothing should; the device gets a no
-                    self._faults.tell("conversation_failed", error, monotonic(), realm=conversation.realm)
+                broken = conversation.session.error
+                if broken is not None:  # where nothing should; the device gets a no
+                    self._faults.tell("conversation_failed", broken, monotonic(), realm=conversation.realm)
                 self._refuse(request, RefusalReason(reason), conversation, eap)
             case Ignore():
                 if not conversation.rounds:

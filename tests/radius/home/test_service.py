@@ -389,11 +389,13 @@ class TestPackets:
         assert [record.message for record in caplog.records if record.exc_info] == ["conversation_failed"]
         assert (await home.log_in("anna@west.example", "Strandlezer-1")).is_accepted
 
-    @pytest.mark.parametrize("place", ["radius.home.patrons.find_patron", "radius.home.service.parse_packet"])
+    @pytest.mark.parametrize(
+        "place", ["radius.home.patrons.find_patron", "radius.home.conversations.Conversations.open"]
+    )
     async def test_bug_elsewhere_costs_one_packet(
         self, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str
     ) -> None:
-        """In the task that asks the store, and before there is any conversation."""
+        """Where the store is asked, and before there is any conversation."""
         home = await start()
         with monkeypatch.context() as patch:
             patch.setattr(place, fail)
