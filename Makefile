@@ -76,11 +76,11 @@ $(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebr
 compiled: peers $(COMPILED)/.run ## Biebroam with its packet path compiled, in .venv-compiled
 
 # The same tests of the packet path, on the compiled modules; the tools are those of the other environment.
-test-compiled: compiled $(VENV)/.test ## the tests of radius/ on the compiled packet path
+test-compiled: compiled $(VENV)/.test ## the tests of the compiled packet path on what is compiled
 	rm -rf build/tests && mkdir -p build/tests && cp -r tests pyproject.toml build/tests
 	cd build/tests && export PYTHONPATH="$$(../../$(COMPILED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
 	  ../../$(BIN)/python -c 'import radius.wire.packet as it; assert it.__file__.endswith(".so"), it' && \
-	  ../../$(BIN)/python -m pytest -n 2 -p no:cacheprovider tests/radius
+	  ../../$(BIN)/python -m pytest -n 2 -p no:cacheprovider tests/radius tests/federation/test_*.py
 
 $(VENV)/.fuzz: pyproject.toml $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group fuzz

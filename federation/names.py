@@ -5,7 +5,7 @@ those of RFC 7542 and of the filters that roaming federations ask their members 
 """
 
 import unicodedata
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from federation.errors import InvalidRealm
 from federation.reasons import RefusalReason
@@ -13,10 +13,12 @@ from federation.reasons import RefusalReason
 MAX_NAME_OCTETS = 253  # RFC 7542 §2.3
 MAX_LABEL_OCTETS = 63  # RFC 1035 §2.3.4
 
-_LABEL = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
-_LOWER = bytes(octet + 32 if 65 <= octet <= 90 else octet for octet in range(256))
-_NOT_REALM = bytes(octet for octet in range(256) if octet not in _LABEL and octet != 0x2E)
-_WHITE_SPACE_AT_AN_END = b" \t"
+_LOWER: Final = bytes(octet + 32 if 65 <= octet <= 90 else octet for octet in range(256))
+# What may be in a realm stays as it is, all else is NUL.
+_OF_REALM: Final = bytes(octet if octet in b"abcdefghijklmnopqrstuvwxyz0123456789-." else 0 for octet in range(256))
+_WHITE_SPACE_AT_AN_END: Final = b" \t"
+# Octets are looked for with `find`: `in` raises an exception inside first, since what it is given is no number.
+_NOWHERE: Final = -1
 
 
 class UserName(NamedTuple):
@@ -35,7 +37,7 @@ def parse_user_name(octets: bytes) -> UserName | RefusalReason:
     user, at, domain = octets.rpartition(b"@")
     if not at or not domain:
         return _judge_without_realm(octets, has_at=bool(at))
-    if b"@" in user:
+    if user.find(b"@") != _NOWHERE:
         return RefusalReason.MULTIPLE_AT
     if len(octets) > MAX_NAME_OCTETS or not _is_clean(octets):
         return RefusalReason.NAME_SYNTAX
@@ -49,11 +51,11 @@ def parse_user_name(octets: bytes) -> UserName | RefusalReason:
 
 def is_realm(realm: bytes) -> bool:
     """Whether these octets are a realm in its looked-up form: lower-case A-labels, two or more."""
-    if len(realm) > MAX_NAME_OCTETS or b"." not in realm or len(realm.translate(None, _NOT_REALM)) != len(realm):
+    if len(realm) > MAX_NAME_OCTETS or realm.find(b".") == _NOWHERE or realm.translate(_OF_REALM) != realm:
         return False
     # Names come from devices, as many and as odd as they like: no step here is taken once for each label.
     framed = b"." + realm + b"."
-    if b".." in framed or (b"-" in realm and (b".-" in framed or b"-." in framed)):
+    if framed.find(b"..") != _NOWHERE or framed.find(b".-") != _NOWHERE or framed.find(b"-.") != _NOWHERE:
         return False
     return len(realm) <= MAX_LABEL_OCTETS or max(map(len, realm.split(b"."))) <= MAX_LABEL_OCTETS
 

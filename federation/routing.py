@@ -5,7 +5,7 @@ Look-ups are by label in dictionaries: no pattern is ever tried, so a hundred th
 
 from collections.abc import Mapping
 
-from federation.shards import Shards
+from federation.shards import MASK, Shards
 from federation.snapshot import Realm, Snapshot
 
 
@@ -15,7 +15,8 @@ def find_realm(snapshot: Snapshot, realm: str) -> Realm | None:
     A parent without `includes_subrealms` hides the parents above it: the nearest owner decides.
     """
     realms = snapshot.realms
-    found = realms.get(realm)
+    part = realms.parts[hash(realm) & MASK] if isinstance(realms, Shards) else realms  # a call less for each request
+    found = part.get(realm)
     return found if found is not None else find_parent(realms, realm)
 
 

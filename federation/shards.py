@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
 COUNT: Final = 1024  # 100 entries each where there are 100,000
-_MASK: Final = COUNT - 1
+MASK: Final = COUNT - 1
 
 Value = TypeVar("Value")
 
@@ -19,7 +19,7 @@ class Shards(Mapping[str, Value]):
     __slots__ = ("_count", "labels", "parts")
 
     parts: list[dict[str, Value]]
-    """Where the entries lie, by the hash of their keys; to be read only."""
+    """Where the entries lie, each in the part of number `hash(key) & MASK`; to be read only."""
 
     labels: int
     """How many labels a key has at most, or had once: parents of a name with more of them need not be looked for."""
@@ -33,14 +33,14 @@ class Shards(Mapping[str, Value]):
         self._write((), dict(entries))
 
     def __getitem__(self, key: str) -> Value:
-        return self.parts[hash(key) & _MASK][key]
+        return self.parts[hash(key) & MASK][key]
 
     def get(self, key: str, default: Value | None = None) -> Value | None:  # type: ignore[override]
         """Return the value of that key, or the default."""
-        return self.parts[hash(key) & _MASK].get(key, default)
+        return self.parts[hash(key) & MASK].get(key, default)
 
     def __contains__(self, key: object) -> bool:
-        return key in self.parts[hash(key) & _MASK]
+        return key in self.parts[hash(key) & MASK]
 
     def __iter__(self) -> Iterator[str]:
         for part in self.parts:
@@ -61,7 +61,7 @@ class Shards(Mapping[str, Value]):
         """Only while nobody else has it; no part that another one shares is written to."""
         parts, own = self.parts, set[int]()
         for key in removed:
-            number = hash(key) & _MASK
+            number = hash(key) & MASK
             if key in parts[number]:
                 if number not in own:
                     own.add(number)
@@ -69,7 +69,7 @@ class Shards(Mapping[str, Value]):
                 del parts[number][key]
                 self._count -= 1
         for key, value in added.items():
-            number = hash(key) & _MASK
+            number = hash(key) & MASK
             if number not in own:
                 own.add(number)
                 parts[number] = parts[number].copy()

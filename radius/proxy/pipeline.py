@@ -53,14 +53,13 @@ class Routes:
 
     def find(self, name: bytes) -> Realm | RefusalReason:
         """Return the realm that a User-Name belongs to, or why it is refused."""
-        try:
-            return self._names[name]
-        except KeyError:
+        found = self._names.get(name)
+        if found is None:
             found = self._look_up(name)
             if len(self._names) >= KEPT_NAMES:
                 self._names.clear()  # names come from devices: they must not fill the memory
             self._names[name] = found
-            return found
+        return found
 
     def _look_up(self, name: bytes) -> Realm | RefusalReason:
         parsed = parse_user_name(name)
