@@ -222,6 +222,7 @@ realm * {{
             "Set host, port and secret of `server home` to those of your RADIUS server.",
             "Check it with `radsecproxy -p -c /etc/radsecproxy.conf`, then restart it.",
             _REFRESH,
+            "A renewed certificate takes a restart. Other roots alone take SIGHUP, which ends no connection.",
         ),
     )
 

@@ -107,8 +107,8 @@ class Streams:
         self._peers = peers
         self._judge_again()
         if trust is not None and earlier is not None and not trust.shows_the_same(earlier):
-            shown_before = (each for each, client in self._clients.items() if not trust.shows_the_same(client.trust))
-            self.departures.begin(shown_before, random.random, monotonic())
+            earlier = [each for each, client in self._clients.items() if not trust.shows_the_same(client.trust)]
+            self.departures.begin({each: each.ready_at for each in earlier}, random.random, monotonic())
         self._open()
 
     def start(self) -> None:
@@ -206,7 +206,7 @@ class Streams:
         assert met is not None  # it came in through the listener
         self._clients[connection] = _Client(peer, met, self._made, edge)
         if not self._trust.shows_the_same(met):  # the chain changed during its handshake
-            self.departures.begin([connection], random.random, monotonic())
+            self.departures.begin({connection: connection.ready_at}, random.random, monotonic())
         return True
 
     def _take(self, connection: TlsConnection, octets: bytes, now: float) -> DropReason | None:

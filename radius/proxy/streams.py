@@ -155,8 +155,8 @@ class Streams:
         spread = spread_over(len(trunks))
         for trunk in trunks:
             trunk.link.renew(spread * random.random())  # noqa: S311 - jitter, no secret
-        earlier = (each for each, client in self._clients.items() if not trust.shows_the_same(client.trust))
-        self.departures.begin(earlier, random.random, monotonic())
+        earlier = [each for each, client in self._clients.items() if not trust.shows_the_same(client.trust)]
+        self.departures.begin({each: each.ready_at for each in earlier}, random.random, monotonic())
 
     def _find_busy(self) -> frozenset[TlsConnection]:
         """Clients' connections on which something is outstanding."""
@@ -211,7 +211,7 @@ class Streams:
         assert met is not None  # it came in through the listener
         self._clients[connection] = _ClientStream(connection, state, self.trust, met)
         if not self.trust.shows_the_same(met):  # the chain changed during its handshake
-            self.departures.begin([connection], random.random, monotonic())
+            self.departures.begin({connection: connection.ready_at}, random.random, monotonic())
         for trunk in self._all_trunks():  # a library that comes in has restarted, often enough
             if not trunk.link.is_up and trunk.owner.server.library == state.library:
                 trunk.link.hurry()

@@ -93,6 +93,7 @@ class TlsConnection(asyncio.Protocol):
         self.version = RadiusVersion.V1_0  # of its packets; decided in the handshake
         self.address: tuple[object, ...] = ()
         self.is_ready = False
+        self.ready_at = 0.0  # by the monotonic clock
         self.failure = ""  # why the handshake did not succeed, in OpenSSL's words
         self.received = 0
         self.sent = 0
@@ -263,7 +264,7 @@ class TlsConnection(asyncio.Protocol):
         self.version = version
         self._records = open_records(self._tls)
         self.is_ready = True
-        self._heard_at = monotonic()
+        self.ready_at = self._heard_at = monotonic()
         self._events.on_ready(self)
         self._flush()
         return self._closing is None

@@ -10,13 +10,18 @@ Those that we dialled have their successor first (`link`). Those that came in ar
                                       └──(the bound is near)──▶ taking nothing new ──(answered, or the bound)──▶ closed
 
 What a peer sends while nothing new is taken is lost with the connection, unread by any home server, so that it can be
-asked again on the next one as if nothing had been (RFC 6613 §2.6.1). Pure: time and chance are handed in.
+asked again on the next one as if nothing had been (RFC 6613 §2.6.1).
+
+A young one stays until it is old enough: radsecproxy (its `connect_wait`; seen with 1.9.2) dials again no sooner than
+half a minute after its last connection came to stand, and a library would be without us for as long as that. Pure: time
+and chance are handed in.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
-TURNOVER_SECONDS: Final = 30.0  # no connection of the old chain outlives the change longer, if it can be made anew
+TURNOVER_SECONDS: Final = 30.0  # no connection of the old chain that is of age outlives the change longer
+OF_AGE_SECONDS: Final = 32.0  # radsecproxy's thirty, which are whole ones of its own clock
 SPREAD_SECONDS: Final = 15.0  # the last ones begin to go by then
 LAST_CALL_SECONDS: Final = 2.0  # before the bound: an answer that takes longer has most likely no one who waits for it
 PACE: Final = 50  # connections a second; a handshake is about two milliseconds of a processor, at both ends
@@ -41,12 +46,16 @@ class Departures(Generic[Connection]):
     def __len__(self) -> int:
         return len(self._leaving)
 
-    def begin(self, connections: Iterable[Connection], draw: Callable[[], float], now: float) -> None:
-        """Those go; `draw` is uniform in 0 to 1. One that was told so before goes when it was told."""
-        news = [each for each in connections if each not in self._leaving]
+    def begin(self, connections: Mapping[Connection, float], draw: Callable[[], float], now: float) -> None:
+        """Those go, each of which stands since then; `draw` is uniform in 0 to 1.
+
+        One that was told so before goes when it was told. One that is not of age by now has its time from when it is.
+        """
+        news = {each: since for each, since in connections.items() if each not in self._leaving}
         spread = spread_over(len(news))
-        for connection in news:
-            self._leaving[connection] = (now + spread * draw(), now + TURNOVER_SECONDS)
+        for connection, since in news.items():
+            start = max(now, since + OF_AGE_SECONDS)
+            self._leaving[connection] = (start + spread * draw(), start + TURNOVER_SECONDS)
 
     def forget(self, connection: Connection) -> None:
         """It has ended."""

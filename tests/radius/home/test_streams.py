@@ -26,7 +26,7 @@ from radius.exchange.edges import ClientEdge
 from radius.home.conversations import Conversations
 from radius.home.service import HomeService
 from radius.transport.tls.contexts import Trust
-from radius.transport.tls.turnover import TURNOVER_SECONDS
+from radius.transport.tls.turnover import OF_AGE_SECONDS, TURNOVER_SECONDS
 from radius.transport.tls.versions import RadiusVersion
 from radius.wire.attributes import find
 from radius.wire.authenticators import sign_request
@@ -271,10 +271,10 @@ class TestJudging:
         assert device.link.send(request(NAME, 2))  # its no comes after a while
         await until(lambda: library.service.counters()["refusals"] == {"no_credentials": 1})
         library.swap(own=issue(library.authority, HOME_NAME))
-        library.service.streams.look(monotonic() + TURNOVER_SECONDS - 5, time())
+        library.service.streams.look(monotonic() + OF_AGE_SECONDS + TURNOVER_SECONDS - 5, time())
         assert device.downs == 0
         await until(lambda: len(device.packets) == 2)
-        library.service.streams.look(monotonic() + TURNOVER_SECONDS - 5, time())
+        library.service.streams.look(monotonic() + OF_AGE_SECONDS + TURNOVER_SECONDS - 5, time())
         await until(lambda: device.downs == 1)
         await until(lambda: device.link.is_up)
         assert (await device.ask(request(b"", 0, Code.STATUS_SERVER))).code == Code.ACCESS_ACCEPT
@@ -285,7 +285,8 @@ class TestJudging:
         assert device.link.send(request(NAME, 2))
         await until(lambda: library.service.counters()["refusals"] == {"no_credentials": 1})
         streams = library.service.streams
-        streams.departures.begin(streams.connections, lambda: 0.0, monotonic() - TURNOVER_SECONDS + 0.7)
+        began = monotonic() - TURNOVER_SECONDS + 0.7
+        streams.departures.begin(dict.fromkeys(streams.connections, 0.0), lambda: 0.0, began)
         assert device.link.send(request(NAME + EAP, 3))
         await until(lambda: device.downs == 1)
         assert Code.ACCESS_CHALLENGE not in {packet.code for packet in device.packets}

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 
 from federation.snapshot import PeerTrust, Snapshot
 from radius.proxy.service import ProxyService
-from radius.transport.tls.turnover import LAST_CALL_SECONDS, TURNOVER_SECONDS
+from radius.transport.tls.turnover import LAST_CALL_SECONDS, OF_AGE_SECONDS, TURNOVER_SECONDS
 from radius.wire.codes import Code
 from radius.wire.packet import Packet
 from tests.radius.proxy.streams import (
@@ -60,6 +60,12 @@ class RollingOver:
         self.stack.callback(self.device.link.close)
         await self.device.connect()
         await until(lambda: len(self.home.connections) == 1 and len(self.peers()) == 2)
+        self.client_stands_for(OF_AGE_SECONDS)
+
+    def client_stands_for(self, seconds: float) -> None:
+        """The connection that came in is of that age."""
+        (connection,) = self.service.streams.connections
+        connection.ready_at = monotonic() - seconds
 
     def snapshot(self, revision: int, *, revoked: frozenset[str] = frozenset()) -> Snapshot:
         trust: PeerTrust = peer_trust(self.old, self.own, anchors=(self.old, self.new), revoked=revoked)
@@ -176,6 +182,16 @@ class TestTaken:
         await until(lambda: rolling.accepted() == {anchor_of(rolling.new)})
         assert (await rolling.device.ask(access_request(keyed=RADSEC))).code == Code.ACCESS_ACCEPT
 
+    async def test_client_that_has_just_come_is_kept_for_a_while(self, rolling: RollingOver) -> None:
+        """It would stay away for half a minute; when it is of age it goes like all others."""
+        rolling.client_stands_for(OF_AGE_SECONDS - 20)
+        rolling.switch()
+        rolling.look(19)
+        await rolling.device.ask(access_request(keyed=RADSEC))
+        assert rolling.device.downs == 0
+        rolling.look(22)
+        await until(lambda: rolling.device.downs == 1)
+
     async def test_outstanding_request_is_answered_first(self, rolling: RollingOver) -> None:
         """The connection does not end while its client waits for something."""
         waiting: list[Packet] = []
@@ -198,7 +214,7 @@ class TestTaken:
         await until(lambda: len(rolling.asked()) == 1)
         streams = rolling.service.streams
         nearly = TURNOVER_SECONDS - LAST_CALL_SECONDS / 2
-        streams.departures.begin(streams.connections, lambda: 0.0, monotonic() - nearly)
+        streams.departures.begin(dict.fromkeys(streams.connections, 0.0), lambda: 0.0, monotonic() - nearly)
         rolling.switch()
         assert rolling.device.link.send(access_request(keyed=RADSEC, identifier=2))
         await until(lambda: rolling.service.notices.drops["connection_ending"] == 1)
