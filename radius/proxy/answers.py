@@ -43,11 +43,11 @@ class Answers:
         self.wall_clock = wall_clock
         self._emit = emit
 
-    def refuse(self, exchange: Exchange, reason: RefusalReason, now: float, *, cause: int = 0) -> None:
+    def refuse(self, exchange: Exchange, reason: RefusalReason, now: float, *, cause: int | None = None) -> None:
         """The client gets a no of ours, or a Protocol-Error where it takes that and nobody has said no.
 
-        `cause`: the Error-Cause that a next hop gave, to be passed on. Accounting, to which nobody may say no, is
-        answered here.
+        `cause`: the Error-Cause that a next hop gave, to be passed on; 0: its Protocol-Error had none. Accounting, to
+        which nobody may say no, is answered here.
         """
         code = exchange.packet.code
         if code == _ACCOUNTING_REQUEST:

@@ -53,6 +53,7 @@ _DYNAMIC_CODES: Final = frozenset((int(Code.DISCONNECT_REQUEST), int(Code.COA_RE
 # Changes of sessions have no port of their own here: they are taken wherever they come.
 _AUTHENTICATION_CODES: Final = frozenset((_ACCESS_REQUEST, _STATUS_SERVER)) | _DYNAMIC_CODES
 _ACCOUNTING_CODES: Final = frozenset((_ACCOUNTING_REQUEST, _STATUS_SERVER)) | _DYNAMIC_CODES
+_NEVER_IN_SILENCE: Final = frozenset((_ACCESS_REQUEST, _ACCOUNTING_REQUEST))  # over RADIUS/1.1 (RFC 9765 §6.1)
 _STREAM_CODES: Final = _AUTHENTICATION_CODES | _ACCOUNTING_CODES  # RADIUS/TLS has one port (RFC 6614 §2.5)
 # Members of enums that are looked at for every packet: each look-up in its class costs 900 instructions.
 _NEW: Final = Seen.NEW
@@ -231,7 +232,7 @@ class Engine:
             self.notices.drop(
                 DropReason.DUPLICATE_PENDING if seen is Seen.PENDING else DropReason.QUEUE_FULL, client.key, now
             )
-            if seen is Seen.FULL and listener.requires_errors and code == _ACCESS_REQUEST:  # RFC 9765 §6.1
+            if seen is Seen.FULL and listener.requires_errors and code in _NEVER_IN_SILENCE:
                 full = report_error(packet, client.keyed, RefusalReason.CLIENT_OVERLOAD, requires_errors=True)
                 if full is not None:
                     listener.send(full, source)

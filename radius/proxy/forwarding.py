@@ -407,11 +407,11 @@ class Forwarding:
     def divert(self, exchange: Exchange, cause: int, now: float) -> None:
         """The home server can not answer, and says so: another one is asked, once, or the client gets a no.
 
-        `cause` is its Error-Cause. One that is not of the way is for whoever asked (RFC 9765 §6.1).
+        `cause` is its Error-Cause. None (0), or one that is not of the way, is for whoever asked (RFC 9765 §6.1).
         """
         realm, upstream = exchange.realm, exchange.upstream
         self.finish(exchange)
-        if cause and cause not in DIVERTING_CAUSES:
+        if cause not in DIVERTING_CAUSES:
             self._answers.refuse(exchange, RefusalReason.HOP_ERROR, now, cause=cause)
             return
         if exchange.is_diverted or realm is None or self._select(exchange, realm, now, other_than=upstream) is None:

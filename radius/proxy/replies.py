@@ -70,20 +70,24 @@ _ORIGINAL_PACKET_CODE: Final = 4  # 241.4, RFC 7930 §3.3.1 and §4
 
 
 def report_error(
-    packet: Packet, keyed: KeyedSecret, reason: RefusalReason, *, requires_errors: bool = False, cause: int = 0
+    packet: Packet,
+    keyed: KeyedSecret,
+    reason: RefusalReason,
+    *,
+    requires_errors: bool = False,
+    cause: int | None = None,
 ) -> bytes | None:
     """Return a Protocol-Error that says why the request is not carried (RFC 7930 §4); the client may ask elsewhere.
 
-    `cause` is what the next hop said, and goes before our own; over RADIUS/1.1 (`requires_errors`) a proxy's own is one
-    of two (RFC 9765 §6.1).
+    `cause` is what the next hop said, and goes before our own; 0: it said nothing, and nothing is added to that. Over
+    RADIUS/1.1 (`requires_errors`) a proxy's own is one of two (RFC 9765 §6.1).
     """
-    if not cause:
+    if cause is None:
         cause = PROTOCOL_ERROR_CAUSES[reason]
         if requires_errors and cause != ErrorCause.REQUEST_NOT_ROUTABLE:
             cause = ErrorCause.PROXY_PROCESSING_ERROR
-    attributes = build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4)) + build_attribute(
-        AttributeType.EXTENDED_1, bytes((_ORIGINAL_PACKET_CODE,)) + packet.code.to_bytes(4)
-    )
+    attributes = build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4)) if cause else b""
+    attributes += build_attribute(AttributeType.EXTENDED_1, bytes((_ORIGINAL_PACKET_CODE,)) + packet.code.to_bytes(4))
     return _reply(Code.PROTOCOL_ERROR, packet, keyed, attributes)
 
 

@@ -30,8 +30,10 @@ from tests.radius.proxy.world import (
     OTHER_PROXY,
     PROXY,
     PROXY_ADDRESS,
+    UNAVAILABLE,
     World,
     access_request,
+    error_causes,
     home_server,
     make_snapshot,
     parse,
@@ -120,6 +122,15 @@ class TestWhereItGoes:
             (Outcome.ACCOUNTED, None, "home/1/acct")
         ]
         assert dict(world.notices.accounting) == {"forwarded": 1}
+
+    def test_client_with_too_many_pending_is_told_over_radius_1_1(self, world: World) -> None:
+        """A request that can not be processed is answered with Protocol-Error, whatever it asks for (RFC 9765 §6.1)."""
+        world.engine.duplicates._max_pending = 1  # pyright: ignore[reportPrivateUsage] - a small bound for the test
+        world.accounting.requires_errors = True
+        send(world)
+        send(world, identifier=10)
+        (octets,) = world.take_answers(world.accounting)
+        assert (octets[:2], error_causes(parse(octets))) == (bytes((Code.PROTOCOL_ERROR, 10)), [505])
 
     def test_nothing_else_of_the_answer_comes_back(self, world: World) -> None:
         """An Accounting-Response has nothing to say to another library (RFC 2866 §5.13)."""
@@ -277,7 +288,7 @@ class TestAnswerInAnyCase:
         send(world)
         for _ in range(2):
             ((flow, octets),) = world.take_requests()
-            world.answer(flow, respond(parse(octets), Code.PROTOCOL_ERROR))
+            world.answer(flow, respond(parse(octets), Code.PROTOCOL_ERROR, UNAVAILABLE))
         assert_answered_here(world, RefusalReason.HOP_ERROR)
 
     @pytest.mark.parametrize("code", [Code.ACCESS_ACCEPT, Code.ACCESS_REJECT, Code.COA_ACK])

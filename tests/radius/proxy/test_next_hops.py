@@ -16,6 +16,7 @@ from tests.radius.proxy.world import (
     OTHER_PROXY,
     PROXY,
     PROXY_ADDRESS,
+    UNAVAILABLE,
     World,
     access_request,
     eap,
@@ -119,7 +120,7 @@ class TestProtocolError:
         world = World(make_snapshot(home_server("home/1"), home_server("home/2", "203.0.113.2")))
         world.send(access_request())
         flow, request = world.forward_one()
-        world.answer(flow, respond(request, Code.PROTOCOL_ERROR))
+        world.answer(flow, respond(request, Code.PROTOCOL_ERROR, UNAVAILABLE))
         other, again = world.forward_one()
         assert other.host == "203.0.113.2"
         assert again.authenticator != request.authenticator
@@ -133,7 +134,7 @@ class TestProtocolError:
         world.send(access_request())
         for _ in range(2):
             flow, request = world.forward_one()
-            world.answer(flow, respond(request, Code.PROTOCOL_ERROR))
+            world.answer(flow, respond(request, Code.PROTOCOL_ERROR, UNAVAILABLE))
         assert world.take_forwarded() == []
         (octets,) = world.take_answers()
         assert octets[0] == Code.ACCESS_REJECT

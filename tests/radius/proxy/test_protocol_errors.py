@@ -206,13 +206,16 @@ class TestNextHopSaysProtocolError:
         other, _ = world.forward_one()
         assert other.host != flow.host
 
-    @pytest.mark.parametrize("values", [[b"\0\0\1"], [bytes(4), bytes(4)], [b"\0\0\1\x91"] * 2], ids=str)
-    def test_cause_that_is_none_is_not_passed_on(self, values: list[bytes]) -> None:
-        """Octets that are no Error-Cause, or several: as if there were none."""
-        world = world_of(TestProtocolError.TAKER)
+    @pytest.mark.parametrize("values", [[], [b"\0\0\1"], [bytes(4), bytes(4)], [b"\0\0\1\x91"] * 2], ids=str)
+    def test_without_a_cause_it_is_for_who_asked(self, values: list[bytes]) -> None:
+        """It goes back as it came, and nobody else is asked (RFC 9765 §6.1). Several causes, or a broken one: none."""
+        servers = (home_server("home/1"), home_server("home/2", "203.0.113.2"))
+        world = World(make_snapshot(*servers, clients=(TestProtocolError.TAKER,)))
         ask(world)
         flow, request = world.forward_one()
         body = b"".join(build_attribute(AttributeType.ERROR_CAUSE, value) for value in values)
         world.answer(flow, respond(request, Code.PROTOCOL_ERROR, body))
+        assert world.take_forwarded() == []
         (octets,) = world.take_answers()
-        assert (octets[0], error_causes(parse(octets))) == (Code.PROTOCOL_ERROR, [505])
+        assert (octets[0], error_causes(parse(octets))) == (Code.PROTOCOL_ERROR, [])
+        assert is_signed(octets, PROXY, AUTHENTICATOR)

@@ -15,7 +15,7 @@ from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Address, Flow
 from radius.wire.authenticators import KeyedSecret, Verdict, sign_request, sign_response, verify_message_authenticator
-from radius.wire.codes import AttributeType, Code
+from radius.wire.codes import AttributeType, Code, ErrorCause
 from radius.wire.hiding import hide_salted
 from radius.wire.packet import Packet, build_attribute, build_fragments, build_vendor_attribute, parse_packet
 
@@ -27,6 +27,7 @@ PROXY = KeyedSecret(PROXY_SECRET)
 HOME = KeyedSecret(HOME_SECRET)
 AP_ADDRESS: Address = ("192.0.2.1", 50000)
 PROXY_ADDRESS: Address = ("198.51.100.1", 50000)
+UNAVAILABLE = build_attribute(AttributeType.ERROR_CAUSE, ErrorCause.RESOURCES_UNAVAILABLE.to_bytes(4))
 EAP_RESPONSE = b"\x02\x01\x00\x0d\x01anon@x.y"
 KEY = bytes(range(32))
 MICROSOFT = 311
