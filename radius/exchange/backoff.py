@@ -29,6 +29,11 @@ class Backoff:
         """The connection stands."""
         self._stands_since = now
 
+    def spoil(self, now: float) -> None:
+        """What the peer sent has ended the connection: unless it stood for a minute, it counts as a failed attempt."""
+        if self._stands_since is not None and now - self._stands_since < MAXIMUM_PAUSE_SECONDS:
+            self._stands_since = None
+
     def next_pause(self, random: float, now: float) -> float:
         """Seconds until the next attempt, after a loss or a failed one; `random` is uniform in 0 to 1."""
         stood_since, self._stands_since = self._stands_since, None

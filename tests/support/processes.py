@@ -62,15 +62,16 @@ class Program:
         *,
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        takes_input: bool = False,
     ) -> None:
-        """Start it; its output goes to the log file."""
+        """Start it; its output goes to the log file. With `takes_input` it can be told something by `say`."""
         self.log = log
         self._file = log.open("ab")
         self.process = subprocess.Popen(
             [str(argument) for argument in arguments],
             stdout=self._file,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
             env={**os.environ, **(environment or {})},
             cwd=folder,
             start_new_session=True,
@@ -80,6 +81,12 @@ class Program:
     def output(self) -> str:
         """What it has printed so far."""
         return self.log.read_text(errors="replace")
+
+    def say(self, line: str) -> None:
+        """It reads that line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.flush()
 
     def wait_ready(self, condition: Callable[[], bool], seconds: float = READY_SECONDS) -> Self:
         """Return when the condition holds; fail with the program's output when it ends or takes too long."""
@@ -103,6 +110,9 @@ class Program:
                     os.killpg(self.process.pid, signal.SIGKILL)  # its own session: only what it started
                 self.process.wait(seconds)
         self._file.close()
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
         return self.process.returncode
 
     def __enter__(self) -> Self:

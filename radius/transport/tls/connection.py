@@ -1,8 +1,9 @@
 """One RADIUS/TLS connection, either end: handshake, packets in both directions, deadlines, a bounded way out.
 
 What waits at a wake-up goes out as one record, with Nagle's delay off. A peer that does not read is cut off, and one
-whose stream can not be followed is too (RFC 6613 §2.6.4). What is not here: who the peer may be (`contexts`), what its
-packets mean (`on_packets`), and when a lost connection is dialled again.
+whose stream can not be followed is too (RFC 6613 §2.6.4). So is one that sends many records and hardly a packet: to
+KeyUpdates, HelloRequests, tickets and records of an octet OpenSSL sets no bound. What is not here: who the peer may be
+(`contexts`), what its packets mean (`on_packets`), and when a lost connection is dialled again.
 """
 
 import asyncio
@@ -26,6 +27,9 @@ from radius.transport.tls.versions import RadiusVersion
 
 FULL_OCTETS: Final = 16_384  # of one record (RFC 8446 §5.1): they do not wait for the end of a long turn
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
+MAX_WASTE_OCTETS: Final = 1 << 17  # of records beyond what packets account for; one packet octet by octet is less
+FORGIVEN_OCTETS: Final = 1 << 13  # of them at each check
+WORTH: Final = 4  # octets of records that each octet of a packet accounts for: two records for the smallest packet
 KEEPALIVE_SECONDS: Final = 30  # an idle connection is asked this often whether its other end is there
 UNVERIFIED: Final = "certificate verify failed"  # OpenSSL's words for a peer whose chain is not believed
 
@@ -39,6 +43,7 @@ class Closing(Enum):
     DEADLINE = "deadline"
     MALFORMED = "malformed"
     NOT_READING = "not_reading"
+    NO_PACKETS = "no_packets"  # records upon records, and hardly a packet in them
     NOT_TRUSTED = "not_trusted"
     SUPERSEDED = "superseded"  # we show another certificate now: the peer is to make it anew
 
@@ -109,6 +114,7 @@ class TlsConnection(asyncio.Protocol):
         self._closing: Closing | None = None
         self._began_at = self._heard_at = monotonic()
         self._partial_since: float | None = None
+        self._waste = 0  # octets of records that brought no packets
         self._paused_since: float | None = None
 
     @property
@@ -220,6 +226,7 @@ class TlsConnection(asyncio.Protocol):
         """End what is over its time; a connection never outlives a certificate of its chain."""
         if self._closing is not None:
             return
+        self._waste = max(0, self._waste - FORGIVEN_OCTETS)
         limits = self._deadlines
         if not self.is_ready:
             if now - self._began_at > limits.handshake:
@@ -287,6 +294,7 @@ class TlsConnection(asyncio.Protocol):
             self.received += len(packets)
             if self._events.on_packets(self, packets, now):
                 self.close(Closing.MALFORMED)
+        self._waste = max(0, self._waste + len(octets) - WORTH * sum(map(len, packets)))
         if self._closing is None:
             self._pump()  # TLS itself may have something to say: an alert, for one
             self._look_at(records)
@@ -301,6 +309,8 @@ class TlsConnection(asyncio.Protocol):
             self._queue.clear()  # nothing can be written any more either
             self.failure = explain(records, self._tls)  # in TLS 1.3 also the other end's no to our certificate
             self.close(Closing.MALFORMED if self.received else Closing.HANDSHAKE_FAILED)
+        elif self._waste > MAX_WASTE_OCTETS:
+            self.abort(Closing.NO_PACKETS)
 
     def _flush(self) -> None:
         records, queue = self._records, self._queue
@@ -317,6 +327,10 @@ class TlsConnection(asyncio.Protocol):
     def _pump(self) -> None:
         """Records that are nobody's packets go to the network."""
         self._write(take_records(self._tls) if self._records is None else self._records.take())
+        if self._paused_since is None or self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > MAX_QUEUED_OCTETS:  # what TLS says does not wait in our own queue
+            self.abort(Closing.NOT_READING)
 
     def _write(self, octets: bytes) -> None:
         transport = self._transport

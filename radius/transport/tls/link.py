@@ -32,6 +32,7 @@ RENEW_AGAIN_SECONDS: Final = 60.0  # after one that should have taken the place 
 PROBATION_SECONDS: Final = 1.0  # in TLS 1.3 a server's refusal of our certificate comes after our end of the handshake
 SETTLE_SECONDS: Final = 0.05  # of a first one: FreeRADIUS overlooks a packet that comes together with our Finished
 LEAST_DRAIN_SECONDS: Final = 5.0  # for answers on a connection whose successor was long in coming
+_SPOILT: Final = frozenset((Closing.MALFORMED, Closing.NO_PACKETS))  # by what the server sent
 LINGER_SECONDS: Final = 1.0  # a connection with nothing outstanding is kept so long: for an answer to Status-Server
 
 _log = logging.getLogger(__name__)
@@ -333,6 +334,8 @@ class Link:
         raise failure
 
     def _tell_end(self, connection: TlsConnection, reason: Closing) -> None:
+        if reason in _SPOILT and connection is self.connection:
+            self._backoff.spoil(monotonic())
         if reason is not Closing.BY_US and connection.address:  # else it was never there
             fields = {"peer": self.target.key, "reason": reason.value, "error": connection.failure}
             _log.info("radsec_lost", extra=fields)

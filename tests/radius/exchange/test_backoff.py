@@ -37,3 +37,22 @@ class TestBackoff:
         backoff.succeed(10.0)
         assert backoff.next_pause(0.0, 20.0) == 0.0
         assert backoff.next_pause(0.0, 20.1) == FIRST_PAUSE_SECONDS
+
+    def test_connection_that_the_peer_spoils_counts_as_failed(self) -> None:
+        """Garbage after some seconds, again and again, comes later and later."""
+        backoff = Backoff()
+        pauses: list[float] = []
+        for number in range(4):
+            backoff.succeed(100.0 * number)
+            backoff.spoil(100.0 * number + 59)
+            pauses.append(backoff.next_pause(0.0, 100.0 * number + 59))
+        assert pauses == [FIRST_PAUSE_SECONDS, 1.0, 2.0, 4.0]
+
+    def test_garbage_once_in_a_while_is_no_failure(self) -> None:
+        """One that stood for a minute is dialled at once, however it ended; one that never stood has failed."""
+        backoff = Backoff()
+        backoff.spoil(0.0)
+        assert backoff.next_pause(0.0, 0.0) == FIRST_PAUSE_SECONDS
+        backoff.succeed(100.0)
+        backoff.spoil(160.0)
+        assert backoff.next_pause(0.0, 160.0) == 0.0
