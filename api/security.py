@@ -40,6 +40,8 @@ PUBLIC_PATHS = SELF_PROVING_PATHS | frozenset(
         "/v1/trust/eap.pem",
         "/v1/trust/peers.crl",
         "/v1/trust/eap.crl",
+        "/v1/trust/peers-root.crl",
+        "/v1/trust/eap-root.crl",
     }
 )
 LOOPBACK_PATHS = frozenset({"/livez", "/readyz", "/metrics"})  # for the machine's own probes; others bring a token

@@ -74,6 +74,18 @@ def show_eap_revocations(registry: Source, form: Form = CrlForm.DER, generation:
     return _revocations(registry, Purpose.EAP, form, generation)
 
 
+@router.get("/peers-root.crl", response_class=CrlResponse)
+def show_peer_root_revocations(registry: Source, generation: Generation = None) -> Response:
+    """Fetch the revocation list of the peers' root, which would name an issuing authority."""
+    return _root_revocations(registry, Purpose.PEERS, generation)
+
+
+@router.get("/eap-root.crl", response_class=CrlResponse)
+def show_eap_root_revocations(registry: Source, generation: Generation = None) -> Response:
+    """Fetch the revocation list of the EAP root, which would name an issuing authority."""
+    return _root_revocations(registry, Purpose.EAP, generation)
+
+
 def _anchors(registry: Source, purpose: Purpose) -> Response:
     with registry.read() as session:
         return PemResponse(authorities.load_anchors(session, purpose), headers=_CACHE)
@@ -85,3 +97,8 @@ def _revocations(registry: Source, purpose: Purpose, form: CrlForm, generation: 
             text = authorities.load_crl_pem(session, purpose)
             return Response(text, media_type=PEM_FILE_MEDIA_TYPE, headers=_CACHE)
         return CrlResponse(authorities.load_crl_der(session, purpose, generation), headers=_CACHE)
+
+
+def _root_revocations(registry: Source, purpose: Purpose, generation: int | None) -> Response:
+    with registry.read() as session:
+        return CrlResponse(authorities.load_crl_der(session, purpose, generation, of_root=True), headers=_CACHE)

@@ -62,7 +62,8 @@ def create_generation(change: Change, purpose: Purpose, generation: int, standin
     """A new root and an issuing authority below it, with keys of their own and their first revocation lists."""
     name = find_federation(change.session).name
     root = create_root(purpose, name, change.now, generation)
-    issuing = create_issuing(root, purpose, name, change.now, generation=generation)
+    list_url = build_list_url(find_federation(change.session).public_url, purpose, generation, of_root=True)
+    issuing = create_issuing(root, purpose, name, change.now, generation=generation, crl_url=list_url)
     for level, keyed in ((ROOT, root), (ISSUING, issuing)):
         row = AuthorityRow(purpose=purpose, level=level, generation=generation, standing=standing, crl_number=0)
         keep_authority(change, row, keyed)
@@ -80,14 +81,9 @@ def renew_due(change: Change) -> list[str]:
     it does not lead to its revocation list and could, and revocation lists after a day.
     """
     done: list[str] = []
-    name = find_federation(change.session).name
     for row in list_authorities(change.session):
         if _is_issuing_due(change.session, row, change.now):
-            root_row = load_authority(change.session, Purpose(row.purpose), ROOT, row.generation)
-            root = open_authority(root_row, change.sealer)
-            renewed = create_issuing(root, Purpose(row.purpose), name, change.now, open_authority(row, change.sealer))
-            keep_authority(change, row, renewed)
-            change.record("authority.renew", f"authority/{row.purpose}/{ISSUING}")
+            _renew_issuing(change, row)
             done.append(f"issuing authority of {row.purpose}")
     for row in list_authorities(change.session):
         if _is_list_due(row, change.now):
@@ -124,12 +120,15 @@ def renew_when_due(registry: Registry) -> list[str]:
 def renew_own_certificate(change: Change, profile: Profile) -> str:
     """The hosted home server, or the proxy, has a new certificate with a new key for the federation's server name.
 
-    Earlier ones stay valid: processes that have not heard of the change yet go on with theirs. Returns the serial
+    Earlier ones stay valid: processes that have not heard of the change yet go on with theirs. An issuing authority
+    whose certificate does not lead to its root's list, and could, has another one with the same key. Returns the serial
     number.
     """
     federation = find_federation(change.session)
     _, purpose, issue = _OWN[profile]
     authority = load_authority(change.session, purpose, ISSUING)
+    if lacks_root_list(change.session, authority):
+        _renew_issuing(change, authority)
     issuing = open_authority(authority, change.sealer)
     list_url = find_list_url(change.session, authority)
     keyed = issue(issuing, federation.eap_server_name, federation.name, change.now, list_url)
@@ -204,19 +203,21 @@ def load_crl_pem(session: Session, purpose: Purpose) -> str:
     return "".join(row.crl_pem for row in load_trusted(session, purpose))
 
 
-def load_crl_der(session: Session, purpose: Purpose, generation: int | None = None) -> bytes:
-    """The newest revocation list of an issuing authority as DER, as RFC 2585 §3 serves it: one list, of one issuer.
+def load_crl_der(session: Session, purpose: Purpose, generation: int | None = None, *, of_root: bool = False) -> bytes:
+    """The newest list of an issuing authority, or of its root, as DER, as RFC 2585 §3 serves it: one, of one issuer.
 
     Without *generation* it is that of the authority that issues now. A distribution point names the generation, so that
     it goes on leading to the list of its certificate's issuer when another one issues.
 
     Raises:
-        NotFound: there is no such generation, or it is not told of.
+        NotFound: there is no such generation, it is not told of, or its root is elsewhere and no list has come of it.
     """
-    rows = [row for row in load_trusted(session, purpose) if row.level == ISSUING]
+    rows = [row for row in load_trusted(session, purpose) if row.level == (ROOT if of_root else ISSUING)]
     row = next((row for row in rows if generation in (None, row.generation)), None)
     if row is None:
         raise NotFound(f"{purpose} has no generation {generation} that is trusted")
+    if not row.crl_pem:
+        raise NotFound(f"the root of {purpose} is kept elsewhere, and there is no list of it here")
     return x509.load_pem_x509_crl(row.crl_pem.encode()).public_bytes(serialization.Encoding.DER)
 
 
@@ -307,6 +308,24 @@ def load_trusted(session: Session, purpose: Purpose) -> list[AuthorityRow]:
     return sorted(rows, key=lambda row: (row.standing != Standing.CURRENT, row.generation, row.level))
 
 
+def _renew_issuing(change: Change, row: AuthorityRow) -> None:
+    """An issuing authority has another certificate for the same key and name; its root's key is here."""
+    purpose = Purpose(row.purpose)
+    root = open_authority(load_authority(change.session, purpose, ROOT, row.generation), change.sealer)
+    federation = find_federation(change.session)
+    list_url = build_list_url(federation.public_url, purpose, row.generation, of_root=True)
+    held = open_authority(row, change.sealer)
+    keep_authority(change, row, create_issuing(root, purpose, federation.name, change.now, held, crl_url=list_url))
+    change.record("authority.renew", f"authority/{purpose}/{ISSUING}")
+
+
+def lacks_root_list(session: Session, issuing: AuthorityRow) -> bool:
+    """Whether the certificate of *issuing* would lead to its root's list, and does not, if it were made here now."""
+    root = load_authority(session, Purpose(issuing.purpose), ROOT, issuing.generation)
+    wanted = find_list_url(session, root)
+    return root.sealed_key is not None and wanted not in (None, *read_list_urls(_certificate(issuing)))
+
+
 def _is_issuing_due(session: Session, row: AuthorityRow, now: datetime) -> bool:
     """Whether an issuing authority is to be renewed here: its root's key has to be here too."""
     return (
@@ -367,9 +386,10 @@ def _own_certificate_is_due(session: Session, profile: Profile, now: datetime) -
     return row.generation != issuing.generation or lacks_list or is_due(certificate, now)
 
 
-def find_list_url(session: Session, issuing: AuthorityRow) -> str | None:
-    """Where the certificates of *issuing* lead for its revocation list; None where there is no public URL."""
-    return build_list_url(find_federation(session).public_url, Purpose(issuing.purpose), issuing.generation)
+def find_list_url(session: Session, row: AuthorityRow) -> str | None:
+    """Where the certificates of an authority lead for its revocation list; None where there is no public URL."""
+    public_url, is_root = find_federation(session).public_url, row.level == ROOT
+    return build_list_url(public_url, Purpose(row.purpose), row.generation, of_root=is_root)
 
 
 def find_federation(session: Session) -> FederationRow:

@@ -9,7 +9,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from federation.errors import InvalidInput
-from federation.services.authorities import ISSUING, find_federation, find_list_url, load_trusted
+from federation.services.authorities import (
+    ISSUING,
+    ROOT,
+    find_federation,
+    find_list_url,
+    lacks_root_list,
+    load_authority,
+    load_trusted,
+)
 from federation.services.list_fetch import FetchFailed, fetch_list
 from federation.services.registry import Registry
 from federation.store.tables.trust import AuthorityRow, CertificateRow
@@ -61,8 +69,13 @@ def check_distribution(registry: Registry, fetch: Fetch | None = None) -> str:
         if not find_federation(session).public_url:
             return "there is no public_url: certificates do not say where their revocation list is"
         issuing = [row for purpose in Purpose for row in _issuing(session, purpose)]
-        places = [(find_list_url(session, row) or "", row) for row in issuing]
+        places = [(find_list_url(session, row) or "", row) for row in (*issuing, *_roots_led_to(session, issuing))]
         without = [
+            f"the issuing authority of {row.purpose} does not lead to its root's list"
+            for row in issuing
+            if lacks_root_list(session, row)
+        ]
+        without += [
             f"{row.profile} {(*row.names, *row.nai_realms)[0]} ({row.serial}) does not lead there"
             for row in find_without_list_url(session, registry.now())
         ]
@@ -77,6 +90,9 @@ def check_distribution(registry: Registry, fetch: Fetch | None = None) -> str:
 
 def _look(url: str, row: AuthorityRow, fetch: Fetch, now: datetime) -> Iterator[str]:
     """What is wrong with what is at one address, in words."""
+    if not row.crl_pem:
+        yield f"{url}: the root is kept elsewhere, and there is no list of it here"
+        return
     authority = x509.load_pem_x509_certificate(row.certificate_pem.encode())
     own = x509.load_pem_x509_crl(row.crl_pem.encode())
     try:
@@ -88,6 +104,14 @@ def _look(url: str, row: AuthorityRow, fetch: Fetch, now: datetime) -> Iterator[
         yield f"{url}: the list that is there has run out"
     elif found.this_update < own.last_update_utc and now > row.crl_issued_at + CACHE:
         yield f"{url}: the list that is there is older than ours"
+
+
+def _roots_led_to(session: Session, issuing: list[AuthorityRow]) -> Iterator[AuthorityRow]:
+    """The roots whose lists the certificates of those authorities lead to."""
+    for row in issuing:
+        root = load_authority(session, Purpose(row.purpose), ROOT, row.generation)
+        if find_list_url(session, root) in read_list_urls(x509.load_pem_x509_certificate(row.certificate_pem.encode())):
+            yield root
 
 
 def _issuing(session: Session, purpose: Purpose) -> list[AuthorityRow]:

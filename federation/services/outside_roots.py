@@ -32,6 +32,7 @@ from federation.services.rollovers import begin_rollover, next_generation, requi
 from federation.store.tables.registry import RealmRow
 from federation.store.tables.trust import AuthorityRequestRow, AuthorityRow, CertificateRow
 from federation.trust.authority import KeyedCertificate, build_authority_name, build_crl
+from federation.trust.distribution import build_list_url
 from federation.trust.foreign import parse_revocation_list
 from federation.trust.outside import build_authority_request, encrypt_root_key, is_proof, parse_issuing
 from federation.trust.profiles import OUTSIDE_CRL_LIFETIME, Purpose
@@ -95,7 +96,8 @@ def request_issuing(change: Change, actor: Actor, purpose: Purpose, *, new_root:
         else:
             held = open_authority(current, change.sealer)
             key, subject = held.key, held.certificate.subject
-        row.request_pem = build_authority_request(subject, key).decode()
+        list_url = build_list_url(find_federation(change.session).public_url, purpose, generation, of_root=True)
+        row.request_pem = build_authority_request(subject, key, list_url).decode()
         change.session.add(row)
         change.session.flush()
         change.record("authority.request", f"authority/{purpose}/{ISSUING}", after={"generation": generation})

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID, NameOID
 
+from federation.trust.distribution import with_list_url
 from federation.trust.profiles import (
     CLOCK_SKEW,
     CRL_LIFETIME,
@@ -83,19 +84,28 @@ def create_issuing(
     now: datetime,
     earlier: KeyedCertificate | None = None,
     generation: int = 1,
+    crl_url: str | None = None,
 ) -> KeyedCertificate:
-    """An issuing authority below *root*; with *earlier*, its key and its name for another term."""
+    """An issuing authority below *root*; with *earlier*, its key and its name for another term.
+
+    *crl_url* is where the root's revocation list is.
+    """
     key = earlier.key if earlier else ec.generate_private_key(ec.SECP256R1())
     subject = (
         earlier.certificate.subject
         if earlier
         else build_authority_name(purpose, "issuing", federation_name, generation)
     )
-    return KeyedCertificate(certify_issuing(root, purpose, subject, key.public_key(), now), key)
+    return KeyedCertificate(certify_issuing(root, purpose, subject, key.public_key(), now, crl_url), key)
 
 
 def certify_issuing(
-    root: KeyedCertificate, purpose: Purpose, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, now: datetime
+    root: KeyedCertificate,
+    purpose: Purpose,
+    subject: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    now: datetime,
+    crl_url: str | None = None,
 ) -> x509.Certificate:
     """The certificate of an issuing authority below *root* that has that name and key."""
     end = min(now + ISSUING_LIFETIME, root.certificate.not_valid_after_utc)
@@ -106,7 +116,7 @@ def certify_issuing(
     if purpose is Purpose.PEERS:  # RFC 5280 §6.1.3: a policy below holds only when the authority asserts it, or any
         policies = x509.CertificatePolicies([x509.PolicyInformation(CertificatePoliciesOID.ANY_POLICY, None)])
         builder = builder.add_extension(policies, critical=False)
-    return builder.sign(root.key, hashes.SHA256())
+    return with_list_url(builder, crl_url).sign(root.key, hashes.SHA256())
 
 
 def issue_eap_server(
@@ -251,11 +261,7 @@ def _end_entity_builder(
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(USAGES[profile].extended_key_usage), critical=False)
     )
-    builder = _with_key_identifiers(builder, public_key, issuing)
-    if crl_url is not None:
-        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
-        builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
-    return builder
+    return with_list_url(_with_key_identifiers(builder, public_key, issuing), crl_url)
 
 
 def _builder(

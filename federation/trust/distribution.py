@@ -1,10 +1,12 @@
 """Where the revocation list of a certificate's issuer is to be had, as the certificate says it (RFC 5280 §4.2.1.13).
 
 The list is that of the issuing authority of one generation: the address goes on leading to it when another one issues.
-There is no `caIssuers` beside it (RFC 5280 §4.2.2.1): every peer shows its issuer, and a device that is about to join
-the Wi-Fi has no way to fetch it.
+The certificate of the issuing authority leads to its root's list, by which a verifier of the whole chain, such as
+Windows, knows that the authority is not revoked. There is no `caIssuers` beside it (RFC 5280 §4.2.2.1): every peer
+shows its issuer, and a device that is about to join the Wi-Fi has no way to fetch it.
 """
 
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -12,6 +14,7 @@ from cryptography import x509
 from federation.trust.profiles import Purpose
 
 MAX_URL_CHARACTERS = 500
+_Builder = TypeVar("_Builder", x509.CertificateBuilder, x509.CertificateSigningRequestBuilder)
 _PRINTABLE = frozenset(map(chr, range(0x21, 0x7F)))  # an IA5String without white space and controls
 
 
@@ -32,13 +35,22 @@ def is_public_url(url: str) -> bool:
     )
 
 
-def build_list_url(public_url: str, purpose: Purpose, generation: int) -> str | None:
-    """The address of the revocation list of that issuing authority; None where the federation has no public URL."""
-    return f"{public_url}/v1/trust/{purpose}.crl?generation={generation}" if public_url else None
+def build_list_url(public_url: str, purpose: Purpose, generation: int, *, of_root: bool = False) -> str | None:
+    """The address of the list of that issuing authority, or its root; None where the federation has no public URL."""
+    name = f"{purpose}-root" if of_root else str(purpose)
+    return f"{public_url}/v1/trust/{name}.crl?generation={generation}" if public_url else None
 
 
-def read_list_urls(certificate: x509.Certificate) -> tuple[str, ...]:
-    """The addresses of revocation lists that a certificate names."""
+def with_list_url(builder: _Builder, url: str | None) -> _Builder:
+    """The certificate, or the request for one, names that address; none where there is none."""
+    if url is None:
+        return builder
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+    return builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
+
+
+def read_list_urls(certificate: x509.Certificate | x509.CertificateSigningRequest) -> tuple[str, ...]:
+    """The addresses of revocation lists that a certificate, or a request for one, names."""
     try:
         points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     except x509.ExtensionNotFound:

@@ -17,6 +17,7 @@ from cryptography.x509.oid import CertificatePoliciesOID, ExtendedKeyUsageOID
 
 from federation.errors import InvalidInput, TrustError
 from federation.trust.authority import EXTENDED_KEY_USAGE, KeyedCertificate, certify_issuing
+from federation.trust.distribution import is_public_url, read_list_urls, with_list_url
 from federation.trust.foreign import parse_foreign_root
 from federation.trust.profiles import POLICY_HOME, POLICY_OPERATOR, POLICY_VISITED, Purpose
 
@@ -37,10 +38,11 @@ _Extension = TypeVar(
 )
 
 
-def build_authority_request(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A request for an issuing authority's certificate, as PEM."""
+def build_authority_request(subject: x509.Name, key: ec.EllipticCurvePrivateKey, crl_url: str | None = None) -> bytes:
+    """A request for an issuing authority's certificate, as PEM; it says where the root's revocation list will be."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = with_list_url(builder, crl_url)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
@@ -62,6 +64,7 @@ def sign_authority_request(root: KeyedCertificate, pem: bytes, purpose: Purpose,
         request = x509.load_pem_x509_csr(pem)
         public_key, is_valid = request.public_key(), request.is_signature_valid
         constraints = request.extensions.get_extension_for_class(x509.BasicConstraints).value
+        list_urls = read_list_urls(request)
     except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.InvalidVersion):
         raise InvalidInput("this is no request for an issuing authority", field="csr") from None
     is_strong = isinstance(public_key, ec.EllipticCurvePublicKey) and isinstance(
@@ -70,7 +73,9 @@ def sign_authority_request(root: KeyedCertificate, pem: bytes, purpose: Purpose,
     if not is_valid or not is_strong or not constraints.ca or not list(request.subject):
         raise InvalidInput("this is no request for an issuing authority", field="csr")
     assert isinstance(public_key, ec.EllipticCurvePublicKey)  # it is strong
-    return certify_issuing(root, purpose, request.subject, public_key, now)
+    if len(list_urls) > 1 or not all(is_public_url(url.partition("?")[0]) for url in list_urls):
+        raise InvalidInput("the request names no place for the root's revocation list that can be", field="csr")
+    return certify_issuing(root, purpose, request.subject, public_key, now, *list_urls)
 
 
 def parse_issuing(

@@ -93,6 +93,10 @@ class TestPublic:
         der = client.get(f"/v1/trust/{purpose}.crl")
         assert der.headers["Content-Type"] == "application/pkix-crl"
         assert x509.load_der_x509_crl(der.content).issuer != root.subject  # the issuing authority's, not the root's
+        above = client.get(f"/v1/trust/{purpose}-root.crl?generation=1")
+        assert above.headers["Content-Type"] == "application/pkix-crl"
+        assert x509.load_der_x509_crl(above.content).issuer == root.subject
+        assert client.get(f"/v1/trust/{purpose}-root.crl?generation=2").status_code == 404
 
     def test_bad_form_is_refused(self, federation: LibraryFederation) -> None:
         """A form that there is not is a 422, named."""

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from federation.services.configurations import (
@@ -18,7 +20,16 @@ from federation.services.configurations import (
     build_configurations,
 )
 from federation.services.document import parse_document
-from federation.trust.authority import KeyedCertificate, create_issuing, create_root, issue_operator, issue_peer
+from federation.trust.authority import (
+    KeyedCertificate,
+    Revoked,
+    build_crl,
+    create_issuing,
+    create_root,
+    issue_operator,
+    issue_peer,
+)
+from federation.trust.distribution import build_list_url
 from federation.trust.profiles import PeerRequest, Profile, Purpose
 from tests.interop.generated import run_radsecproxy, start_freeradius, start_library
 from tests.support.certificates import ServerCertificate, make_server_certificate
@@ -31,6 +42,7 @@ PEER_NAME = "radius1.boekenburg.example"
 HOME_NAME = "radius.boekenburg.example"
 PATRON, PASSWORD = "anna@boekenburg.example", "Strandlezer-1"
 VISITOR, VISITOR_PASSWORD = "bram@leesstad.example", "Duinlezer-2"
+PUBLIC_URL = "http://biebroam.test.example"
 NAS_SECRET = "secret-of-the-test-access-point"
 
 
@@ -49,7 +61,11 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
     folder = tmp_path_factory.mktemp("trust")
     now = datetime.now(UTC)
     root = create_root(Purpose.PEERS, "test", now)
-    issuing = create_issuing(root, Purpose.PEERS, "test", now)
+    root_url, url = (build_list_url(PUBLIC_URL, Purpose.PEERS, 1, of_root=of_root) for of_root in (True, False))
+    issuing = create_issuing(root, Purpose.PEERS, "test", now, crl_url=root_url)
+    own, none = build_crl(issuing, (), 1, now), build_crl(root, (), 1, now)
+    gone = Revoked(issuing.certificate.serial_number, now, x509.ReasonFlags.ca_compromise)
+    all_gone = build_crl(root, (gone,), 2, now)
 
     def keep(name: str, keyed: KeyedCertificate) -> Path:
         place = folder / name
@@ -57,18 +73,21 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
         (place / "key.pem").write_bytes(keyed.key_pem)
         (place / "chain.pem").write_bytes(keyed.certificate_pem + issuing.certificate_pem)
         (place / "anchors.pem").write_bytes(root.certificate_pem)
+        for file, lists in (("none-revoked", (own, none)), ("authority-revoked", (own, all_gone)), ("half", (own,))):
+            text = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in lists)
+            (place / f"{file}.pem").write_bytes(root.certificate_pem + text)
         return place
 
     def of_library(name: str) -> KeyedCertificate:
         key = ec.generate_private_key(ec.SECP256R1())
         request = PeerRequest(key.public_key(), (name,), ())
         certificate = issue_peer(
-            issuing, request, unit="library", profile=Profile.PEER, federation_name="test", now=now
+            issuing, request, unit="library", profile=Profile.PEER, federation_name="test", now=now, crl_url=url
         )
         return KeyedCertificate(certificate, key)
 
     return Trust(
-        keep("operator", issue_operator(issuing, OPERATOR_NAME, "test", now)),
+        keep("operator", issue_operator(issuing, OPERATOR_NAME, "test", now, url)),
         keep("boekenburg", of_library(PEER_NAME)),
         keep("neighbour", of_library("radius1.leesstad.example")),
         make_server_certificate(folder, HOME_NAME),
@@ -129,7 +148,9 @@ def start_library_freeradius(folder: Path, trust: Trust, place: Place) -> Progra
     return start_freeradius(folder, trust.eap, place, users={PATRON: PASSWORD}, secret=NAS_SECRET)
 
 
-def log_in(folder: Path, trust: Trust, port: int, user: str = PATRON, password: str = PASSWORD) -> EapolResult:
+def log_in(
+    folder: Path, trust: Trust, port: int, user: str = PATRON, password: str = PASSWORD, seconds: int = 15
+) -> EapolResult:
     return log_in_with_eapol(
         folder,
         port=port,
@@ -139,13 +160,17 @@ def log_in(folder: Path, trust: Trust, port: int, user: str = PATRON, password: 
         password=password,
         ca=trust.eap.ca,
         server_name=HOME_NAME,
-        seconds=15,
+        seconds=seconds,
     )
 
 
 @pytest.fixture
 def ports() -> dict[str, int]:
     return {**free_ports("federation", "listen"), "access_of_federation": free_port()}
+
+
+# Files with the anchor and lists: of both authorities, with the issuing one revoked, and without the root's.
+LISTS = [("none-revoked", True), ("authority-revoked", False), ("half", False)]
 
 
 class TestFreeradius:
@@ -158,6 +183,28 @@ class TestFreeradius:
         result = log_in(tmp_path, trust, ports["access_of_federation"])
         assert result.is_complete, result.output[-3000:]
         assert not log_in(tmp_path, trust, ports["access_of_federation"], password="x").succeeded
+
+    @pytest.mark.parametrize(("lists", "is_let_in"), LISTS)
+    def test_revocation_of_the_whole_chain_is_checked(
+        self,
+        tmp_path: Path,
+        trust: Trust,
+        programs: ExitStack,
+        ports: dict[str, int],
+        lists: str,
+        *,
+        is_let_in: bool,
+    ) -> None:
+        """With `check_all_crl` it wants each authority's list, the root's too, from a file; addresses it leaves."""
+        check = f"ca_file = {trust.boekenburg}/{lists}.pem\n        check_crl = yes\n        check_all_crl = yes"
+        users = {PATRON: PASSWORD}
+        place = place_for(trust, **ports)
+        changes = (("ca_file = .*", check),)
+        programs.enter_context(
+            start_freeradius(tmp_path / "fr", trust.eap, place, *changes, users=users, secret=NAS_SECRET)
+        )
+        programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
+        assert log_in(tmp_path, trust, ports["access_of_federation"], seconds=5).is_complete is is_let_in
 
     def test_neighbour_may_not_ask(
         self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]
@@ -213,6 +260,26 @@ class TestRadsecproxy:
         programs.enter_context(start_library(tmp_path / "lib", place_for(trust, **ports)))
         result = log_in(tmp_path, trust, ports["access"], VISITOR, VISITOR_PASSWORD)
         assert result.is_complete, result.output[-3000:]
+
+    @pytest.mark.parametrize(("lists", "is_let_in"), LISTS)
+    def test_revocation_of_the_whole_chain_is_checked(
+        self,
+        tmp_path: Path,
+        trust: Trust,
+        programs: ExitStack,
+        ports: dict[str, int],
+        lists: str,
+        *,
+        is_let_in: bool,
+    ) -> None:
+        """With `CRLCheck on` it wants each authority's list, the root's too, from a file; addresses it leaves."""
+        check = f"CACertificateFile {trust.boekenburg}/{lists}.pem\n    CRLCheck on"
+        programs.enter_context(start_home(tmp_path / "home", trust, ports["home"]))
+        programs.enter_context(
+            start_library(tmp_path / "lib", place_for(trust, **ports), ("CACertificateFile .*", check))
+        )
+        programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
+        assert log_in(tmp_path, trust, ports["access_of_federation"], seconds=5).is_complete is is_let_in
 
     def test_neighbour_is_not_the_federation(
         self, tmp_path: Path, trust: Trust, programs: ExitStack, ports: dict[str, int]

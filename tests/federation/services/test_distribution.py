@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from federation.errors import InvalidDocument
 from federation.services.apply import apply_document, export_document
 from federation.services.authorities import (
+    ISSUING,
     is_renewal_due,
+    load_authority,
     load_crl_der,
     load_eap_credentials,
     load_peer_trust,
@@ -28,10 +31,11 @@ from federation.services.rollovers import advance_rollover, plan_rollover
 from federation.trust.distribution import read_list_urls
 from federation.trust.profiles import Profile, Purpose
 from tests.federation.members import BOEKENBURG, OPERATOR, Members
-from tests.federation.trust.certificates import openssl_request
+from tests.federation.trust.certificates import openssl_request, verify_chain
 
 URL = "http://biebroam.example"
 PEERS, EAP = (f"{URL}/v1/trust/{purpose}.crl?generation=1" for purpose in Purpose)
+PEERS_ROOT, EAP_ROOT = (f"{URL}/v1/trust/{purpose}-root.crl?generation=1" for purpose in Purpose)
 
 
 def publish(members: Members, url: str = URL) -> None:
@@ -154,10 +158,68 @@ def chain_of(members: Members, serial: str) -> str:
     return next(each.chain_pem for each in found if each.serial == serial)
 
 
+def issuing_of(members: Members, purpose: Purpose, generation: int = 1) -> x509.Certificate:
+    with members.registry.read() as session:
+        row = load_authority(session, purpose, ISSUING, generation)
+        return x509.load_pem_x509_certificate(row.certificate_pem.encode())
+
+
+class TestAuthorities:
+    """The issuing authorities' own certificates, which lead to their roots' lists."""
+
+    def test_peers_authority_does_at_once(self, members: Members, tmp_path: Path) -> None:
+        """With the proxy's certificate, for the same key and name: what was issued before stays below it."""
+        before, first = issuing_of(members, Purpose.PEERS), issue(members, tmp_path)
+        assert read_list_urls(before) == ()
+        publish(members)
+        after = issuing_of(members, Purpose.PEERS)
+        assert read_list_urls(after) == (PEERS_ROOT,)
+        assert (after.subject, after.public_key()) == (before.subject, before.public_key())
+        certificate = x509.load_pem_x509_certificates(chain_of(members, first).encode())[0]
+        certificate.verify_directly_issued_by(after)
+        publish(members, f"{URL}/")  # the same
+        assert issuing_of(members, Purpose.PEERS) == after
+
+    def test_proxys_chain_holds_with_both_lists(self, members: Members, tmp_path: Path) -> None:
+        """A verifier that checks revocation up to the root is content with the two lists at the addresses."""
+        publish(members)
+        lists = tmp_path / "lists.pem"
+        with members.registry.read() as session:
+            trust = load_peer_trust(session, members.sealer)
+            ders = (load_crl_der(session, Purpose.PEERS, 1, of_root=of_root) for of_root in (False, True))
+            found = [x509.load_der_x509_crl(der) for der in ders]
+        lists.write_bytes(b"".join(each.public_bytes(serialization.Encoding.PEM) for each in found))
+        arguments = ("-crl_check_all", "-CRLfile", str(lists), "-purpose", "sslserver")
+        now = members.clock.now
+        verified = verify_chain(tmp_path, trust.anchors_pem, trust.certificate_chain_pem, *arguments, at=now)
+        assert verified.returncode == 0, verified.stderr.decode()
+
+    def test_eap_authority_does_with_the_home_servers_renewal(self, members: Members) -> None:
+        """Not before: devices see that chain."""
+        publish(members)
+        before = issuing_of(members, Purpose.EAP)
+        assert read_list_urls(before) == ()
+        with members.change() as change:
+            renew_certificate(change, OPERATOR, serial_of(members, Profile.EAP_SERVER))
+        assert read_list_urls(issuing_of(members, Purpose.EAP)) == (EAP_ROOT,)
+
+    def test_next_generation_has_it_from_the_beginning(self, members: Members) -> None:
+        """Each to the list of its own root."""
+        publish(members)
+        with members.change() as change:
+            plan_rollover(change, OPERATOR, Purpose.PEERS)
+        assert read_list_urls(issuing_of(members, Purpose.PEERS, 2)) == (PEERS_ROOT.replace("=1", "=2"),)
+
+
 class TestDoctor:
     def lists(self, members: Members) -> dict[str, bytes]:
         with members.registry.read() as session:
-            return {PEERS: load_crl_der(session, Purpose.PEERS), EAP: load_crl_der(session, Purpose.EAP)}
+            return {
+                PEERS: load_crl_der(session, Purpose.PEERS),
+                EAP: load_crl_der(session, Purpose.EAP),
+                PEERS_ROOT: load_crl_der(session, Purpose.PEERS, of_root=True),
+                EAP_ROOT: load_crl_der(session, Purpose.EAP, of_root=True),
+            }
 
     def check(self, members: Members, lists: dict[str, bytes]) -> str:
         def fetch(url: str, _most: int) -> bytes:
@@ -172,11 +234,12 @@ class TestDoctor:
         assert "no public_url" in self.check(members, {})
 
     def test_lists_that_are_there_are_enough(self, members: Members) -> None:
-        """With both lists at their address, and every certificate leading there, all is well."""
+        """With each list at its address, and every certificate leading there, all is well."""
         publish(members)
         with members.change() as change:
             renew_certificate(change, OPERATOR, serial_of(members, Profile.EAP_SERVER))
-        assert self.check(members, self.lists(members)).startswith(PEERS)
+        said = self.check(members, self.lists(members))
+        assert all(url in said for url in (PEERS, EAP, PEERS_ROOT, EAP_ROOT))
 
     def test_certificates_that_lack_it_are_named(self, members: Members, tmp_path: Path) -> None:
         """A peer's and the home server's from before, with what they are for and their serial numbers."""
@@ -188,12 +251,22 @@ class TestDoctor:
         publish(members, "")
         assert without(members) == set()
 
+    def test_authority_that_lacks_it_is_named(self, members: Members) -> None:
+        """The hosted home server's, until that is renewed; and a root's list that is not at its address."""
+        publish(members)
+        lists = self.lists(members)
+        with pytest.raises(ValueError, match="the issuing authority of eap does not lead to its root's list"):
+            self.check(members, lists)
+        del lists[PEERS_ROOT]
+        with pytest.raises(ValueError, match=r"peers-root\.crl\?generation=1: the answer is 404"):
+            self.check(members, lists)
+
     def test_many_are_counted(self, members: Members, tmp_path: Path) -> None:
         """Five are named, the others are a number."""
         for _ in range(6):
             issue(members, tmp_path)
         publish(members)
-        with pytest.raises(ValueError, match=r"; 2 more do not either$"):
+        with pytest.raises(ValueError, match=r"; 3 more do not either$"):
             self.check(members, self.lists(members))
 
     @pytest.mark.parametrize(
@@ -211,7 +284,7 @@ class TestDoctor:
         answers = {
             "nothing": {},
             "page": {PEERS: b"<html>", EAP: b"<html>"},
-            "other": {PEERS: lists[EAP], EAP: lists[PEERS]},
+            "other": {**lists, PEERS: lists[PEERS_ROOT], EAP: lists[PEERS]},
         }
         with pytest.raises(ValueError, match=r"peers\.crl") as found:
             self.check(members, answers[wrong])

@@ -11,15 +11,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from federation.errors import Blocked, Conflict, Forbidden, InvalidInput, NotFound, TrustError
+from federation.services.apply import apply_document
 from federation.services.authorities import (
     ISSUING,
     ROOT,
     load_anchors,
     load_authority,
+    load_crl_der,
     load_crl_pem,
     load_peer_trust,
     renew_when_due,
 )
+from federation.services.distribution import check_distribution
+from federation.services.document import parse_document
 from federation.services.outside_roots import (
     export_root,
     forget_root,
@@ -29,7 +33,14 @@ from federation.services.outside_roots import (
 )
 from federation.services.rollovers import advance_rollover, show_rollover
 from federation.trust.authority import KeyedCertificate, build_crl, create_root
-from federation.trust.outside import encrypt_root_key, open_root, sign_authority_request, sign_proof
+from federation.trust.distribution import read_list_urls
+from federation.trust.outside import (
+    build_authority_request,
+    encrypt_root_key,
+    open_root,
+    sign_authority_request,
+    sign_proof,
+)
 from federation.trust.profiles import OUTSIDE_CRL_LIFETIME, Purpose
 from federation.trust.rollover import RolloverState
 from tests.federation.members import BOEKENBURG, OPERATOR, START, Members
@@ -138,6 +149,32 @@ class TestAnotherTerm:
         verify(members, tmp_path)
         with pytest.raises(NotFound):
             bring(members, issuing, root.certificate)
+
+    def test_request_says_where_the_roots_list_will_be(self, members: Members) -> None:
+        """With a public URL, and what comes back from the root says so too; no list has come by then."""
+        apply_document(members.registry, OPERATOR, parse_document({"federation": {"public_url": "http://b.example"}}))
+        root = create_root(Purpose.PEERS, "biebroam", START, generation=2)
+        issuing = sign_authority_request(root, request(members, new_root=True), Purpose.PEERS, START)
+        assert read_list_urls(issuing) == ("http://b.example/v1/trust/peers-root.crl?generation=2",)
+        bring(members, issuing, root.certificate)
+        with members.change() as change:
+            advance_rollover(change, OPERATOR, Purpose.PEERS, (), force=True)
+        with members.registry.read() as session, pytest.raises(NotFound, match="no list of it here"):
+            load_crl_der(session, Purpose.PEERS, 2, of_root=True)
+        with pytest.raises(ValueError, match=r"generation=2: the root is kept elsewhere, and there is no list"):
+            check_distribution(members.registry, lambda _, __: b"")
+        with members.change() as change:
+            import_root_list(change, OPERATOR, Purpose.PEERS, list_of(members, root))
+        with members.registry.read() as session:
+            found = x509.load_der_x509_crl(load_crl_der(session, Purpose.PEERS, 2, of_root=True))
+        assert found.issuer == root.certificate.subject
+
+    def test_root_signs_no_other_address(self, members: Members) -> None:
+        """One place of a list, over http or https, is all that a request may name."""
+        key, root = ec.generate_private_key(ec.SECP256R1()), create_root(Purpose.PEERS, "biebroam", START)
+        asked = build_authority_request(root.certificate.subject, key, "file:///etc/passwd")
+        with pytest.raises(InvalidInput, match="no place for the root's revocation list"):
+            sign_authority_request(root, asked, Purpose.PEERS, START)
 
     def test_other_root_is_refused(self, members: Members) -> None:
         """Another term is below the root in force; a new root is another request."""

@@ -59,6 +59,9 @@ def test_list_of_the_generation_that_issued() -> None:
     url = build_list_url("http://biebroam.example/radius", Purpose.EAP, 2)
     assert url == "http://biebroam.example/radius/v1/trust/eap.crl?generation=2"
     assert build_list_url("", Purpose.EAP, 2) is None
+    root = build_list_url("http://biebroam.example/radius", Purpose.EAP, 2, of_root=True)
+    assert root == "http://biebroam.example/radius/v1/trust/eap-root.crl?generation=2"
+    assert build_list_url("", Purpose.EAP, 2, of_root=True) is None
 
 
 def test_certificate_is_read_back() -> None:
@@ -71,3 +74,15 @@ def test_certificate_is_read_back() -> None:
     extension = led.extensions.get_extension_for_class(x509.CRLDistributionPoints)
     assert not extension.critical  # RFC 5280 §4.2.1.13
     assert read_list_urls(root.certificate) == ()
+
+
+def test_authority_leads_to_its_roots_list() -> None:
+    """Its certificate says where the list is that would name it, and goes on doing so in another term."""
+    root = create_root(Purpose.PEERS, "biebroam", NOW)
+    url = build_list_url("http://biebroam.example", Purpose.PEERS, 1, of_root=True)
+    issuing = create_issuing(root, Purpose.PEERS, "biebroam", NOW, crl_url=url)
+    assert read_list_urls(issuing.certificate) == (url,)
+    assert not issuing.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).critical
+    assert read_list_urls(create_issuing(root, Purpose.PEERS, "biebroam", NOW, issuing, crl_url=url).certificate) == (
+        url,
+    )
