@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
+from federation.trust.distribution import read_list_urls
 from tests.support.biebroam import LOOPBACK, DataDirectory
 from tests.support.processes import require_program
 
@@ -14,12 +17,12 @@ NAME = "radius1.boekenburg.example"
 LIBRARY = {"id": "boekenburg", "name": "Bibliotheek Boekenburg", "realms": ["boekenburg.example"]}
 
 
-def verify(folder: Path) -> subprocess.CompletedProcess[str]:
+def verify(folder: Path, certificate: str = "chain.pem") -> subprocess.CompletedProcess[str]:
     """What openssl says of the certificate, with the list that it fetches where the certificate leads."""
     return subprocess.run(
         [
             *("openssl", "verify", "-x509_strict", "-no-CApath", "-no-CAstore", "-crl_check", "-crl_download"),
-            *("-CAfile", folder / "anchors.pem", "-untrusted", folder / "chain.pem", folder / "chain.pem"),
+            *("-CAfile", folder / "anchors.pem", "-untrusted", folder / "chain.pem", folder / certificate),
         ],
         capture_output=True,
         text=True,
@@ -35,11 +38,11 @@ def find_lists(data: DataDirectory) -> dict[str, Any]:
 
 
 @pytest.mark.system
-def test_openssl_follows_a_certificate_to_its_list(tmp_path: Path) -> None:
+def test_openssl_follows_a_chain_to_its_lists(tmp_path: Path) -> None:
     """A verifier that knows the anchor alone accepts a certificate, and refuses it right after its revocation.
 
-    The list comes over plain HTTP without a token. `doctor` finds it there, names the certificate from before, and is
-    content once that is renewed.
+    It accepts the authority that issued it, too, by the root's list. The lists come over plain HTTP without a token.
+    `doctor` finds them there, names the certificate from before, and is content once that is renewed.
     """
     require_program("openssl", "openssl")
     data = DataDirectory(tmp_path / "data")
@@ -61,8 +64,12 @@ def test_openssl_follows_a_certificate_to_its_list(tmp_path: Path) -> None:
         assert status == 201, made
         (tmp_path / "chain.pem").write_text(made["chain_pem"])
         (tmp_path / "anchors.pem").write_text(data.fetch_text("/v1/trust/peers.pem"))
-        accepted = verify(tmp_path)
-        assert accepted.returncode == 0, accepted.stderr
+        own, issuing = x509.load_pem_x509_certificates(made["chain_pem"].encode())
+        (tmp_path / "issuing.pem").write_bytes(issuing.public_bytes(serialization.Encoding.PEM))
+        for certificate in ("chain.pem", "issuing.pem"):
+            accepted = verify(tmp_path, certificate)
+            assert accepted.returncode == 0, accepted.stderr
+        assert len({*read_list_urls(own), *read_list_urls(issuing)}) == 2
 
         found = find_lists(data)
         assert not found["passes"]
