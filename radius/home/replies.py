@@ -95,9 +95,10 @@ class Replies:
         delay = REJECT_DELAY_SECONDS + REJECT_JITTER_SECONDS * (2 * self._jitter() - 1)
         self._delayed[request.key] = (asyncio.get_running_loop().call_later(delay, send), send)
 
-    def turn_away(self, packet: Packet, peer: Peer, send: Callable[[bytes], None]) -> None:
-        """A client that has too many pending hears so, over RADIUS/1.1 (RFC 9765 §6.1); nothing is remembered of it."""
-        octets = build_reply(Code.PROTOCOL_ERROR, packet, peer.keyed, _RESOURCES_UNAVAILABLE)
+    def turn_away(self, packet: Packet, peer: Peer, send: Callable[[bytes], None], cause: ErrorCause) -> None:
+        """A client hears that its request is not processed (RFC 9765 §6.1); nothing is remembered of it."""
+        said = build_attribute(AttributeType.ERROR_CAUSE, cause.to_bytes(4))
+        octets = build_reply(Code.PROTOCOL_ERROR, packet, peer.keyed, said)
         if isinstance(octets, bytes):
             send(octets)
 

@@ -62,7 +62,7 @@ from radius.transport.faults import Faults
 from radius.transport.udp import Address
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
 from radius.wire.authenticators import decide_request_authenticity
-from radius.wire.codes import AttributeType, Code
+from radius.wire.codes import AttributeType, Code, ErrorCause
 from radius.wire.packet import Packet, parse_packet
 
 EXPIRY_SECONDS: Final = 1.0
@@ -256,7 +256,7 @@ class HomeService:
         if not isinstance(packet, Packet):
             return packet
         if packet.code not in (Code.ACCESS_REQUEST, Code.STATUS_SERVER):
-            return DropReason.CODE_NOT_EXPECTED
+            return self._leave(packet, peer, send, DropReason.CODE_NOT_EXPECTED, is_told=requires_errors)
         reason = decide_request_authenticity(packet, peer.keyed, requires_message_authenticator=True)
         if reason is not None:
             return reason
@@ -269,9 +269,7 @@ class HomeService:
         if seen is Seen.PENDING:
             return DropReason.DUPLICATE_PENDING
         if seen is Seen.FULL:
-            if requires_errors and packet.code == Code.ACCESS_REQUEST:
-                self._replies.turn_away(packet, peer, send)
-            return DropReason.QUEUE_FULL
+            return self._leave(packet, peer, send, DropReason.QUEUE_FULL, is_told=requires_errors)
         eap = concatenate(packet, AttributeType.EAP_MESSAGE)
         request = Request(packet, peer, send, key, eap, now, requires_errors)
         if packet.code == Code.STATUS_SERVER:
@@ -279,6 +277,16 @@ class HomeService:
         else:
             self._decide(request, self._snapshot)
         return None
+
+    def _leave(
+        self, packet: Packet, peer: Peer, send: Callable[[bytes], None], reason: DropReason, *, is_told: bool
+    ) -> DropReason:
+        """A request is not processed for that reason, and its client is told so if it is one that has to be."""
+        if is_told and packet.code in (Code.ACCESS_REQUEST, Code.ACCOUNTING_REQUEST):
+            is_full = reason is DropReason.QUEUE_FULL
+            cause = ErrorCause.RESOURCES_UNAVAILABLE if is_full else ErrorCause.UNSUPPORTED_EXTENSION
+            self._replies.turn_away(packet, peer, send, cause)
+        return reason
 
     def _decide(self, request: Request, snapshot: HomeSnapshot) -> None:
         packet = request.packet

@@ -223,7 +223,11 @@ class Streams:
                 return received if received in BREAKS_STREAM else None
             source, octets = received
 
+        is_answered = False
+
         def send(answer: bytes) -> None:
+            nonlocal is_answered
+            is_answered = True
             client.outstanding -= 1
             travelling = answer if edge is None else edge.answer(source, answer)
             if isinstance(travelling, bytes):
@@ -232,7 +236,7 @@ class Streams:
         client.outstanding += 1
         place = ("tls", client.number, source)
         reason = self._receive(octets, client.peer, place, send, now, requires_errors=edge is not None)
-        client.outstanding -= reason is not None
+        client.outstanding -= reason is not None and not is_answered
         return reason if reason in BREAKS_STREAM else None
 
     def _lose(self, connection: TlsConnection) -> None:

@@ -168,17 +168,30 @@ class TestClients:
         await self.check_error(library)
         assert library.service.counters()["drops"] == {"queue_full": 1}
 
-    async def check_error(self, library: Library) -> None:
-        """A request over RADIUS/1.1 is answered with Protocol-Error, Error-Cause 506."""
+    async def test_over_radius_1_1_accounting_is_refused_aloud(self, library: Library) -> None:
+        """No home server of ours takes it: Error-Cause 406 says so (RFC 9765 §6.1)."""
+        await self.check_error(library, request(NAME, code=Code.ACCOUNTING_REQUEST), 406)
+        assert library.service.counters()["drops"] == {"code_not_expected": 1}
+
+    async def test_who_was_turned_away_does_not_wait(self, library: Library) -> None:
+        """Its connection goes at once when its time has come, and not at the bound."""
+        await self.check_error(library, request(NAME, code=Code.ACCOUNTING_REQUEST), 406)
+        streams = library.service.streams
+        streams.departures.begin(dict.fromkeys(streams.connections, 0.0), lambda: 0.0, monotonic())
+        streams.look(monotonic(), time())
+        await until(lambda: library.connections == 0)
+
+    async def check_error(self, library: Library, octets: bytes = request(NAME + EAP), cause: int = 506) -> None:
+        """A request over RADIUS/1.1 is answered with Protocol-Error, and that Error-Cause."""
         trust = Trust(library.authority.credentials(library.proxy), frozenset({RadiusVersion.V1_1}))
         device = TlsDevice(trust, library.port, name=HOME_NAME)
         library.stack.callback(device.link.close)
         await device.connect()
-        octets = ClientEdge(RADSEC, 7).send(0, request(NAME + EAP))
-        assert isinstance(octets, bytes)
-        answer = await device.ask(octets)
+        travelling = ClientEdge(RADSEC, 7).send(0, octets)
+        assert isinstance(travelling, bytes)
+        answer = await device.ask(travelling)
         assert answer.code == Code.PROTOCOL_ERROR
-        assert answer.value_of(AttributeType.ERROR_CAUSE) == (506).to_bytes(4)
+        assert answer.value_of(AttributeType.ERROR_CAUSE) == cause.to_bytes(4)
 
     async def test_packet_that_nobody_can_follow_ends_the_connection(self, library: Library) -> None:
         """A wrong Message-Authenticator too: over TLS it is no accident of the network (RFC 6613 §2.6.4)."""
