@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 export PYTHONDONTWRITEBYTECODE :=  # some machines set it: each of the many processes would compile everything anew
 
-.PHONY: help venv demo test covered coverage test-compiled sanitized check peers compiled fuzz simulation bench soak blackhole clean
+.PHONY: help venv demo test covered uncovered native coverage test-compiled sanitized check peers compiled fuzz simulation bench soak blackhole clean
 
 help: ## what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,17 +40,25 @@ check: $(VENV)/.test ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-# Two of these at a time: a part that has one thread leaves a core to another.
+# Two of these at a time: a part that has one thread leaves a core to another, and what waits leaves both.
 TOGETHER = $(MAKE) --no-print-directory -j 2 --output-sync=target
-# Three workers on two cores, since many tests wait: for a deadline, for a process, for the second that a refusal takes.
 PYTEST = $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 COMPILER = $(shell command -v cc)$(CI)
 
-test: $(VENV)/.test peers ## everything that has to hold (a quarter of an hour on 2 cores)
-	@$(TOGETHER) $(if $(COMPILER),$(COMPILED)/.run) check covered
+test: $(BIN)/python ## everything that has to hold (ten minutes on 2 cores, with what it installs)
+	@$(TOGETHER) $(if $(COMPILER),$(COMPILED)/.run) peers check covered
+	@echo "The others of the tests, and those of what is compiled; what they say comes at their ends."
+	@$(TOGETHER) uncovered $(if $(COMPILER),native)
+	@$(if $(COMPILER),,echo "Left out: the tests of the compiled packet path, which need gcc and python3-dev.")
+
+uncovered: $(VENV)/.test peers
 	$(PYTEST) -m "not long" $(addprefix --ignore=,$(COVERED))
-	@$(if $(COMPILER),$(TOGETHER) sanitized test-compiled, \
-	  echo "Left out: the tests of the compiled packet path, which need gcc and python3-dev.")
+
+# They wait for three quarters of their time: one process beside the two of the others.
+native: export WORKERS = 0
+native:
+	@$(MAKE) --no-print-directory sanitized
+	@$(MAKE) --no-print-directory test-compiled
 
 # Rooms in which every branch has a test: their own tests show it, under coverage. The others' run at their full speed.
 COVERED := $(addprefix tests/radius/,wire exchange discovery) $(wildcard tests/federation/test_*.py)
@@ -63,7 +71,7 @@ coverage: $(VENV)/.test ## what the tests cover, file by file
 
 # Built from a copy, so that no extension module lands beside the source that the tests interpret.
 PACKAGES := biebroam.py biebroam_roles.py hatch_build.py radius federation api config
-$(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebroam.py biebroam_roles.py hatch_build.py -name '*.py' -o -name '*.[ch]' 2>/dev/null) | $(VENV)/.run
+$(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebroam.py biebroam_roles.py hatch_build.py -name '*.py' -o -name '*.[ch]' 2>/dev/null) | $(BIN)/python
 	@command -v cc >/dev/null || { echo "A C compiler is missing. Run: sudo apt-get install gcc python3-dev" >&2; exit 1; }
 	rm -rf build/source && mkdir -p build/source && cp -r $(PACKAGES) pyproject.toml README.md LICENSE build/source
 	test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
@@ -75,12 +83,13 @@ $(COMPILED)/.run: pyproject.toml $(shell find radius federation api config biebr
 
 compiled: peers $(COMPILED)/.run ## Biebroam with its packet path compiled, in .venv-compiled
 
+WORKERS ?= 2
 # The same tests of the packet path, on the compiled modules; the tools are those of the other environment.
 test-compiled: compiled $(VENV)/.test ## the tests of the compiled packet path on what is compiled
 	rm -rf build/tests && mkdir -p build/tests && cp -r tests pyproject.toml build/tests
 	cd build/tests && export PYTHONPATH="$$(../../$(COMPILED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
 	  ../../$(BIN)/python -c 'import radius.wire.packet as it; assert it.__file__.endswith(".so"), it' && \
-	  ../../$(BIN)/python -m pytest -n 2 -p no:cacheprovider tests/radius tests/federation/test_*.py
+	  ../../$(BIN)/python -m pytest -n $(WORKERS) -p no:cacheprovider tests/radius tests/federation/test_*.py
 
 $(VENV)/.fuzz: pyproject.toml $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group fuzz

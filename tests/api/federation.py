@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.openapi import build_document
 from api.ports import Ports
 from federation.model import Actor, Role
 from federation.services import authorities, libraries, realms, settings, tokens
@@ -18,6 +19,7 @@ from federation.services.registry import Registry
 from federation.store.session import Store
 from federation.trust.keystore import NodeKey, Sealer
 
+DOCUMENT = build_document()  # once for all who make tests of it, since every process of the suite collects them
 PATRON_PASSWORD = "Strandlezer-1-van-Oost"
 TOKENS = {
     "operator": (Role.OPERATOR, None),

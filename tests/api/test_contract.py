@@ -14,8 +14,7 @@ from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.openapi import build_document
-from tests.api.federation import LibraryFederation
+from tests.api.federation import DOCUMENT, LibraryFederation
 
 EXAMPLES = 8  # for each operation; the document has some fifty, and each request is a few milliseconds
 REFUSALS = (400, 401, 403, 406, 415, 422)
@@ -46,7 +45,7 @@ CONFIGURATION = schemathesis.Config.from_dict(
         }
     }
 )
-schema = schemathesis.openapi.from_dict(build_document(), config=CONFIGURATION).exclude(path="/v1/probes")
+schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIGURATION).exclude(path="/v1/probes")
 schema.app = relay
 
 

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.openapi import build_document, format_document, operations_of
+from api.openapi import format_document, operations_of
 from api.problems import KINDS
 from api.security import LOOPBACK_PATHS, PUBLIC_PATHS
-from tests.api.federation import LibraryFederation
+from tests.api.federation import DOCUMENT, LibraryFederation
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 REFERENCE = COMMITTED.with_name("api.md")
-DOCUMENT = build_document()
 OPERATIONS = list(operations_of(DOCUMENT))
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from api.openapi import build_document, operations_of
-from tests.api.federation import LibraryFederation
+from api.openapi import operations_of
+from tests.api.federation import DOCUMENT, LibraryFederation
 from tests.api.test_trust import build_request
 
-READS = [path for path, method, _ in operations_of(build_document()) if method == "get"]
+READS = [path for path, method, _ in operations_of(DOCUMENT) if method == "get"]
 OWN = {
     "ap": "access-point-secret-chosen-by-east",
     "hs": "home-server-secret-chosen-by-east",

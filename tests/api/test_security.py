@@ -4,11 +4,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.failures import ALLOWED_FAILURES
-from api.openapi import build_document, operations_of
+from api.openapi import operations_of
 from api.security import LOOPBACK_PATHS, PUBLIC_PATHS, SELF_PROVING_PATHS
-from tests.api.federation import LibraryFederation
+from tests.api.federation import DOCUMENT, LibraryFederation
 
-OPERATIONS = [(method, path) for path, method, _ in operations_of(build_document())]
+OPERATIONS = [(method, path) for path, method, _ in operations_of(DOCUMENT)]
 CLOSED = [(method, path) for method, path in OPERATIONS if path not in PUBLIC_PATHS | LOOPBACK_PATHS]
 
 

@@ -9,12 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from api.openapi import build_document, operations_of
+from api.openapi import operations_of
 from federation.store.tables.trust import InvitationRow
-from tests.api.federation import LibraryFederation
+from tests.api.federation import DOCUMENT, LibraryFederation
 from tests.api.test_trust import build_request
 
-DOCUMENT = build_document()
 TENANT_OPERATIONS = [
     (method, path) for path, method, _ in operations_of(DOCUMENT) if path.startswith("/v1/libraries/{library}")
 ]

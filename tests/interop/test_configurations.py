@@ -33,7 +33,7 @@ from federation.trust.distribution import build_list_url
 from federation.trust.profiles import PeerRequest, Profile, Purpose
 from tests.interop.generated import run_radsecproxy, start_freeradius, start_library
 from tests.support.certificates import ServerCertificate, make_server_certificate
-from tests.support.eapol import EapolResult, log_in_with_eapol
+from tests.support.eapol import EapolResult, log_in_until_answered, log_in_with_eapol
 from tests.support.freeradius import start_freeradius_home
 from tests.support.processes import Program, free_port
 
@@ -149,13 +149,20 @@ def start_library_freeradius(folder: Path, trust: Trust, place: Place) -> Progra
 
 
 def log_in(
-    folder: Path, trust: Trust, port: int, user: str = PATRON, password: str = PASSWORD, seconds: int = 15
+    folder: Path,
+    trust: Trust,
+    port: int,
+    user: str = PATRON,
+    password: str = PASSWORD,
+    *,
+    source: str = "127.0.0.2",
+    seconds: int = 15,
 ) -> EapolResult:
     return log_in_with_eapol(
         folder,
         port=port,
         secret=NAS_SECRET,
-        source="127.0.0.2",
+        source=source,
         user=user,
         password=password,
         ca=trust.eap.ca,
@@ -221,15 +228,8 @@ class TestFreeradius:
         programs.enter_context(start_home(tmp_path / "home", trust, ports["next"]))
         programs.enter_context(start_federation(tmp_path / "fed", trust.operator, ports))
         programs.enter_context(start_library_freeradius(tmp_path / "fr", trust, place_for(trust, **ports)))
-        result = log_in_with_eapol(
-            tmp_path,
-            port=ports["access"],
-            secret=NAS_SECRET,
-            user=VISITOR,
-            password=VISITOR_PASSWORD,
-            ca=trust.eap.ca,
-            server_name=HOME_NAME,
-            seconds=15,
+        result = log_in_until_answered(
+            lambda: log_in(tmp_path, trust, ports["access"], VISITOR, VISITOR_PASSWORD, source="127.0.0.1")
         )
         assert result.is_complete, result.output[-3000:]
 

@@ -1,6 +1,7 @@
 """Start a real program for a test, know when it is ready, and end it again, by its own id."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -16,6 +17,9 @@ import pytest
 
 READY_SECONDS = 60.0  # a busy machine starts slowly; nobody waits longer than it takes
 STOP_SECONDS = 8.0
+# Ports to choose from, below those that Linux gives to whoever asks for any (ip_local_port_range, from 32768 on): one
+# of those may be a connection's of another test by the time that the program, which is told the number, binds it.
+FIRST_PORT, PORTS = 10_000, 22_000
 SYSTEM_FOLDERS = ":/usr/sbin:/sbin"  # where Debian keeps daemons, and a plain user's PATH does not look
 
 
@@ -36,11 +40,13 @@ def require_program(name: str, package: str) -> str:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
+    """A port that nobody has now, and that nobody is given unless by the same lot."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, kind) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = FIRST_PORT + secrets.randbelow(PORTS)
+        with socket.socket(family, kind) as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:

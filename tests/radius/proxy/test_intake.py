@@ -104,7 +104,7 @@ class Flooded:
         self.other = stack.enter_context(connect_udp("127.0.0.1", port, source="127.0.0.2"))
         self.service = ProxyService(ProxySockets([self.listener]), loop_key=b"k" * 32)
         self.service.swap(self._snapshot())
-        self.seen: list[bytes] = []
+        self.seen: dict[bytes, None] = {}  # in order
         stack.push_async_callback(self.service.stop, 0.0)
 
     def _snapshot(self) -> Snapshot:
@@ -126,14 +126,14 @@ class Flooded:
             self.other.send(access_request(identifier=number, authenticator=number.to_bytes(16), keyed=PROXY))
 
     def read_home(self) -> None:
-        """The home server answers everything."""
+        """The home server answers everything once: on a slow machine the proxy asks a second time meanwhile."""
         while True:
             try:
                 octets, address = self.home.recvfrom(4096)
             except BlockingIOError:
                 return
-            if octets[0] == Code.ACCESS_REQUEST:
-                self.seen.append(octets)
+            if octets[0] == Code.ACCESS_REQUEST and octets not in self.seen:
+                self.seen[octets] = None
                 self.home.sendto(respond(parse(octets)), address)
 
     def answers_to(self, client: socket.socket) -> int:
@@ -154,30 +154,23 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time stands still for what waits: a loaded machine makes nothing too old."""
-    began = monotonic()
-    monkeypatch.setattr(backlog, "monotonic", lambda: began)
-
-
 class TestOverload:
     @pytest.mark.usefixtures("patient")
     async def test_flood_of_one_client_does_not_keep_another_waiting(self) -> None:
-        """Requests that came behind a thousand of another client go out among the first, and all are answered."""
+        """Requests that came behind four hundred of another client go out among the first, and all are answered."""
         async with AsyncExitStack() as stack:
             flooded = Flooded(stack)
-            flooded.flood(1000)
+            flooded.flood(400)
             flooded.ask(20)
             flooded.service.start()
             asyncio.get_running_loop().add_reader(flooded.home, flooded.read_home)
             stack.callback(asyncio.get_running_loop().remove_reader, flooded.home)
-            await until(lambda: len(flooded.seen) == 1020)
+            await until(lambda: len(flooded.seen) == 420)
             operators = [parse(octets).value_of(AttributeType.OPERATOR_NAME) for octets in flooded.seen]
             places = [place for place, name in enumerate(operators) if name == b"1other.example"]
             assert len(places) == 20
             assert max(places) < 64 + 2 * 20 + 5  # behind one portion that was read at once, turn by turn
-            await until(lambda: flooded.service.notices.answers["access_accept"] == 1020)
+            await until(lambda: flooded.service.notices.answers["access_accept"] == 420)
             assert flooded.answers_to(flooded.other) == 20
 
     @pytest.mark.usefixtures("patient")
