@@ -3,43 +3,42 @@
     python -m tests.load.changes --realms 100000 --libraries 1000
 
 Three measurements on one data directory, filled with `biebroam apply`: the time from starting `biebroam proxy` to its
-first Access-Accept, once from the registry and once from the saved snapshot; the resident memory of that idle worker;
-and changes of one realm each, while a generator asks. For the changes the proxy's service and its feed run in this
-process beside a probe of their event loop: how late it comes to a callback each millisecond, by the wall clock and by
-the processor time of the process. On a machine that others use, the second is what the program itself did.
+first Access-Accept, from the registry and from the saved snapshot; the resident memory of that idle worker; and changes
+of one realm each, first with nothing else to do and then while a generator asks. The worker that follows the changes
+is a process of its own, compiled where that is there, which watches its event loop (`tests.load.observed`); who
+changes, the generator and this program are others. Without requests, what holds the loop up is the change; with them,
+it is also what arrived meanwhile.
 """
 
 import argparse
-import asyncio
 import json
+import os
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from federation.model import Actor, Role
-from federation.services.feed import ProxyCompiler, SnapshotFeed
 from federation.services.realms import add_realm
 from federation.services.registry import Registry
-from federation.snapshot import Snapshot
 from federation.store.announcements import announce
 from federation.store.session import Store
 from federation.trust.keystore import load_sealer
-from radius.proxy.service import ProxyService, ProxySockets
-from radius.transport.udp import ask_for_buffer
 from tests.load.laboratory import CLIENT_SECRET, HOME_SECRET, Laboratory, Load, build_tools, cpu_seconds, descendants
 from tests.load.peers import COMPILED
 from tests.support.biebroam import COMMAND, DataDirectory
-from tests.support.processes import free_port
+from tests.support.processes import Program, free_port
 
-PROBE_SECONDS: Final = 0.001
+ROOT: Final = Path(__file__).parents[2]
 REALM_FORMAT: Final = "r%u.bench.example"
 OPERATOR: Final = Actor("bench (local)", Role.OPERATOR)
+REPORTED: Final = ("sent", "accepts", "rejects", "lost", "p99_us", "max_us")
 
 
 def write_federation(realms: int, libraries: int, home_port: int) -> str:
@@ -85,10 +84,11 @@ def resident_mib(process: int) -> float:
 def measure_start(data: DataDirectory, laboratory: Laboratory, realms: int) -> dict[str, float]:
     """Seconds from starting a worker to its first Accept, for a realm of the last library; its memory afterwards."""
     port = free_port()
+    environment = {**data.environment, "BIEBROAM_AUTH_PORT": str(port)}
     began = time.monotonic()
-    with data.start("proxy", port=port) as program:
-        probe = Load(realms=realms, window=1, seconds=0.2)
-        while laboratory.generate(port, probe, "--count", "1", "--timeout-ms", "100")["accepts"] != 1:
+    with Program([data.command, "proxy"], laboratory.folder / f"start-{port}.log", environment=environment) as program:
+        probe = Load(realms=realms, window=1, seconds=0.05)
+        while laboratory.generate(port, probe, "--count", "1", "--timeout-ms", "30")["accepts"] != 1:
             assert time.monotonic() - began < 300, "it does not answer"
         seconds = time.monotonic() - began
         spent = cpu_seconds(descendants(program.process.pid))
@@ -103,98 +103,81 @@ def measure_start(data: DataDirectory, laboratory: Laboratory, realms: int) -> d
         }
 
 
-class Probe:
-    """How late an event loop comes to a callback that is due each millisecond."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """It looks from now on."""
-        self.wall: list[float] = []
-        self.processor: list[float] = []
-        self._loop = loop
-        self._arm()
-
-    def _arm(self) -> None:
-        self._due, self._spent = time.perf_counter() + PROBE_SECONDS, time.process_time()
-        self._loop.call_later(PROBE_SECONDS, self._look)
-
-    def _look(self) -> None:
-        self.wall.append(max(0.0, time.perf_counter() - self._due))
-        self.processor.append(time.process_time() - self._spent)
-        self._arm()
-
-    def report(self) -> dict[str, float]:
-        """In milliseconds."""
-        found: dict[str, float] = {}
-        for name, values in (("wall", self.wall), ("processor", self.processor)):
-            ordered = sorted(values)
-            found[f"stall_{name}_p999_ms"] = round(1000 * ordered[int(0.999 * len(ordered))], 2)
-            found[f"stall_{name}_max_ms"] = round(1000 * ordered[-1], 2)
-        return found
+@contextmanager
+def started(
+    command: Sequence[str | Path], folder: Path, environment: dict[str, str]
+) -> Generator[subprocess.Popen[str]]:
+    """A process that is spoken to line by line; it ends with its standard input."""
+    process = subprocess.Popen(
+        command, cwd=folder, env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        stream_to(process).close()
+        process.wait(30)
 
 
-async def measure_changes(
+def stream_to(process: subprocess.Popen[str]) -> IO[str]:
+    """Its standard input."""
+    assert process.stdin is not None
+    return process.stdin
+
+
+def ask(process: subprocess.Popen[str], line: str = "") -> Any:
+    """Its answer to a line."""
+    assert process.stdout is not None
+    stream_to(process).write(line + "\n")
+    stream_to(process).flush()
+    return json.loads(process.stdout.readline())
+
+
+def measure_changes(
     data: DataDirectory, laboratory: Laboratory, changes: int, pause: float, rate: float
 ) -> dict[str, Any]:
-    """From the commit of a change to its snapshot in force, the probe's figures, and what became of the requests."""
-    sealer = load_sealer(data.folder / "node.key")
-    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    listener.bind(("127.0.0.1", 0))
-    listener.setblocking(False)
-    ask_for_buffer(listener)
-    service = ProxyService(ProxySockets((listener,)), loop_key=sealer.derive(b"proxy-state"))
-    compiler = ProxyCompiler(sealer, ())
-    feed = SnapshotFeed(
-        Snapshot,
-        name="bench",
-        store_url=f"sqlite:///{data.folder / 'biebroam.db'}",
-        run_directory=data.folder / "run",
-        saved_path=data.folder / "snapshot.sealed",
-        sealer=sealer,
-        swap=service.swap,
-        compile_newest=compiler.compile,
-        resume=compiler.resume,
-        saves=True,
-    )
-    feed.load_saved()
-    service.start()
-    await feed.start()
-    loop = asyncio.get_running_loop()
-    load = Load(realms=1000, window=1000, seconds=changes * pause + 2, rate=rate)
-    port = listener.getsockname()[1]
-    generating = loop.run_in_executor(None, laboratory.generate, port, load, "--timeout-ms", "5000")
-    await asyncio.sleep(1)
-    probe = Probe(loop)
-    arguments = [sys.executable, "-m", "tests.load.changes", "--change", str(data.folder)]
-    writer = await asyncio.create_subprocess_exec(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert writer.stdin is not None
-    assert writer.stdout is not None
-    took: list[float] = []
-    spent: list[float] = []
-    for number in range(changes):
-        before = time.process_time()
-        writer.stdin.write(f"new{number}-{int(time.time())}.test\n".encode())
-        revision, committed = json.loads(await writer.stdout.readline())
-        while feed.revision < revision:  # noqa: ASYNC110 - nobody tells of it but the feed itself
-            await asyncio.sleep(0.0005)
-        took.append(time.monotonic() - committed)
-        spent.append(time.process_time() - before)
-        await asyncio.sleep(pause)
-    writer.stdin.close()
-    await writer.wait()
-    report = await generating
-    await feed.stop()
-    await service.stop(1.0)
-    listener.close()
-    took.sort()
-    spent.sort()
-    return {
-        "changes": changes,
-        "in_force_median_ms": round(1000 * took[len(took) // 2], 1),
-        "in_force_max_ms": round(1000 * took[-1], 1),
-        "in_force_median_cpu_ms": round(1000 * spent[len(spent) // 2], 1),  # with the requests of that time
-        **probe.report(),
-        **{name: report[name] for name in ("sent", "accepts", "rejects", "lost", "p99_us", "max_us")},
-    }
+    """What was seen during changes alone ("quiet") and under load ("loaded"), and what became of the requests."""
+    folder = laboratory.folder / "observed"
+    folder.mkdir()
+    (folder / "tests").symlink_to(ROOT / "tests")  # with the packages that the environment has, compiled or not
+    python = (COMPILED if COMPILED.exists() else COMMAND).with_name("python")
+    observe = [python, "-m", "tests.load.observed", data.folder]
+    change = [sys.executable, "-m", "tests.load.changes", "--change", str(data.folder)]
+    with started(observe, folder, data.environment) as observed, started(change, ROOT, {}) as writer:
+        assert observed.stdout is not None
+        port = int(observed.stdout.readline())
+        names = (f"new{number}-{int(time.time())}.test" for number in range(2 * changes + 1))
+        ask(writer, next(names))  # both have loaded what they need; this one is the worker's first, and counts below
+        time.sleep(2)
+        found = {f"first_{name}": value for name, value in ask(observed).items() if name != "revisions"}
+
+        def follow(kind: str) -> None:
+            commits: list[tuple[int, float]] = []
+            for _ in range(changes):
+                commits.append(ask(writer, next(names)))
+                time.sleep(pause)
+            time.sleep(1)
+            seen = ask(observed)
+            revisions: list[tuple[int, float]] = seen.pop("revisions")
+            took = sorted(
+                next(at for reached, at in revisions if reached >= revision) - committed
+                for revision, committed in commits
+            )
+            seen["in_force_median_ms"] = round(1000 * took[len(took) // 2], 1)
+            seen["in_force_max_ms"] = round(1000 * took[-1], 1)
+            found.update({f"{kind}_{name}": value for name, value in seen.items()})
+
+        follow("quiet")
+        load = Load(realms=1000, window=1000, seconds=changes * pause + 3, rate=rate)
+        report: dict[str, Any] = {}
+        generating = threading.Thread(
+            target=lambda: report.update(laboratory.generate(port, load, "--timeout-ms", "5000"))
+        )
+        generating.start()
+        time.sleep(1)
+        ask(observed)
+        follow("loaded")
+        generating.join()
+    return {"changes": changes, **found, **{name: report[name] for name in REPORTED}}
 
 
 def write_changes(folder: Path) -> int:
@@ -240,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for kind in ("registry", "saved"):
                 figures = measure_start(data, laboratory, options.realms)
                 found |= {f"{kind}_{figure}": value for figure, value in figures.items()}
-            found |= asyncio.run(measure_changes(data, laboratory, options.changes, options.pause, options.rate))
+            found |= measure_changes(data, laboratory, options.changes, options.pause, options.rate)
     for figure, value in found.items():
         print(f"| {figure} | {value} |")
     (options.output / "changes.json").write_text(json.dumps(found, indent=1))
