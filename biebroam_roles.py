@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from federation.services.registry import Registry
     from federation.snapshot import Snapshot
     from federation.statistics.worker import Role
+    from federation.trust.keystore import Sealer
     from radius.supervisor import BoundGroup, Lifeline
 
     Sockets: TypeAlias = Mapping[str, Sequence[socket.socket]]
@@ -36,10 +37,25 @@ def open_registry(settings: "Settings") -> "Registry":
     Raises:
         TrustError: the node key is missing or can not be read.
     """
-    from federation.errors import TrustError
     from federation.services.registry import Registry
     from federation.store.announcements import announce
     from federation.store.session import Store
+
+    sealer = open_node_key(settings)
+
+    def tell(revision: int) -> None:
+        announce(settings.directory.run, revision)
+
+    return Registry(Store(settings.store_url), sealer, tell)
+
+
+def open_node_key(settings: "Settings") -> "Sealer":
+    """What opens the secrets of a data directory that has been initialised.
+
+    Raises:
+        TrustError: the node key is missing or can not be read.
+    """
+    from federation.errors import TrustError
     from federation.trust.keystore import load_sealer
 
     directory = settings.directory
@@ -47,12 +63,7 @@ def open_registry(settings: "Settings") -> "Registry":
         raise TrustError(f"the node key {directory.node_key} is missing: without it nothing opens; restore a backup")
     if not directory.node_key.exists():
         raise TrustError(f"{directory.root} is no data directory of Biebroam's yet: run `biebroam init` first")
-    sealer = load_sealer(directory.node_key)
-
-    def tell(revision: int) -> None:
-        announce(directory.run, revision)
-
-    return Registry(Store(settings.store_url), sealer, tell)
+    return load_sealer(directory.node_key)
 
 
 def build_api(settings: "Settings", listener: "socket.socket", *, runs_workers: bool) -> "Role":
@@ -166,6 +177,7 @@ def build_role(name: str, settings: "Settings", sockets: "Sockets", *, is_alone:
             swap=proxy.swap,
             compile_newest=compiler.compile,
             resume=compiler.resume,
+            prepare=compiler.prepare,
             **common,
         )
         return SnapshotRole(proxy, feed, Outlet(proxy.take_events, directory.run))
@@ -344,10 +356,12 @@ def serve_alone(role: str, settings: "Settings") -> int:
 
     Raises:
         OSError: a port is taken.
+        FederationError: the data directory is not initialised, or its key can not be read.
     """
     from config.logging import configure_logging
     from config.paths import write_ports
 
+    open_node_key(settings)  # a refusal comes before the role begins
     configure_logging(settings.log_level, settings.log_format, fields={"worker": role})
     settings.directory.make()
     sockets: dict[str, Sequence[socket.socket]] = {}

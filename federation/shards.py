@@ -5,6 +5,7 @@ of them. Here the entries lie in many small dicts, by the hash of their key, and
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Final, TypeVar
 
 COUNT: Final = 1024  # 100 entries each where there are 100,000
@@ -27,10 +28,17 @@ class Shards(Mapping[str, Value]):
     def __init__(self, entries: Mapping[str, Value] | Iterable[tuple[str, Value]] = ()) -> None:
         """It holds these."""
         nothing: dict[str, Value] = {}  # shared by all parts that hold nothing, and never written to
-        self.parts = [nothing] * COUNT
-        self._count = 0
-        self.labels = 0
-        self._write((), dict(entries))
+        self.parts = parts = [nothing] * COUNT
+        table = dict(entries)
+        for key, value in table.items():
+            number = hash(key) & MASK
+            if parts[number]:
+                parts[number][key] = value
+            else:
+                parts[number] = {key: value}
+        self._count = len(table)
+        # Part by part, as all in one call would keep whoever waits for the interpreter from it.
+        self.labels = max((1 + max(map(str.count, part, repeat("."))) for part in parts if part), default=0)
 
     def __getitem__(self, key: str) -> Value:
         return self.parts[hash(key) & MASK][key]
@@ -51,6 +59,8 @@ class Shards(Mapping[str, Value]):
 
     def replace(self, removed: Iterable[str], added: Mapping[str, Value]) -> "Shards[Value]":
         """Return a copy without `removed`, as far as it has them, and with `added`."""
+        if len(added) > self._count:  # few are left to share: to begin anew is quicker
+            return Shards({**{key: self[key] for key in self.keys() - set(removed)}, **added})
         copy: Shards[Value] = Shards()
         copy.parts = self.parts.copy()
         copy._count, copy.labels = self._count, self.labels

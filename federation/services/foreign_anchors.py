@@ -152,7 +152,8 @@ def load_foreign(session: Session) -> tuple[bytes, dict[str, ForeignAnchor]]:
     lists: list[str] = []
     anchors: dict[str, ForeignAnchor] = {}
     discovering = read_discovery_anchors(session)
-    active = set(session.scalars(select(LibraryRow.id).where(LibraryRow.is_active)))
+    scoped = select(ForeignScopeRow.library_id)  # few, where the federation may have very many
+    active = set(session.scalars(select(LibraryRow.id).where(LibraryRow.is_active, LibraryRow.id.in_(scoped))))
     for row in session.scalars(select(ForeignAnchorRow).order_by(ForeignAnchorRow.name)):
         libraries = active.intersection(scope.library_id for scope in row.scopes)
         if not libraries and row.name not in discovering:

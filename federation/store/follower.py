@@ -24,6 +24,9 @@ POLL_SECONDS = 1.0
 # Between two times that a snapshot is saved passes so many times what the last one took of the processor: it is the
 # packet path's too. What is in force and not yet on disk is in the registry, and read from there at a start.
 SAVE_PAUSE = 20
+# Between two pieces of it the processor is let go, too: who only lets the interpreter go is not interrupted for the
+# packet path by the system's scheduler before a slice of some milliseconds is over, where the two share a processor.
+PIECE_PAUSE_SECONDS = 0.0005
 _log = logging.getLogger(__name__)
 
 
@@ -43,12 +46,14 @@ class SnapshotFollower(Generic[AnySnapshot]):
         saved: tuple[Path, Sealer] | None = None,
         known_revision: int = -1,
         is_stale: Callable[[], bool] = lambda: False,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         """All functions are called in the follower's thread.
 
         `hand_on` gets a new snapshot and returns when it is in force, or raises SnapshotRejected; `refuse` gets the
         reasons why there is none (an empty tuple when there is again); `looked` is called after each look.
         `is_stale` says that something beside the registry has changed that a snapshot is made of.
+        `prepare` is called once, after the first look: what can be done before there is a change to follow.
         `saved` says where the last good snapshot is kept; None when another process of the node keeps it.
         """
         self.revision = known_revision
@@ -62,6 +67,7 @@ class SnapshotFollower(Generic[AnySnapshot]):
         self._looked = looked
         self._saved = saved
         self._is_stale = is_stale
+        self._prepare: Callable[[], None] | None = prepare
         self._unsaved: AnySnapshot | None = None  # in force, and not on disk yet
         self._save_after = float("-inf")
         self._has_told = False
@@ -88,9 +94,10 @@ class SnapshotFollower(Generic[AnySnapshot]):
         try:
             while True:
                 self._look()
+                self._looked()
+                self._prepare_once()
                 if time.monotonic() >= self._save_after:
                     self._save()
-                self._looked()
                 watched = [self._awake] if listener is None else [self._awake, listener]
                 ready, _, _ = select.select(watched, [], [], POLL_SECONDS)
                 if self._awake in ready:
@@ -108,6 +115,14 @@ class SnapshotFollower(Generic[AnySnapshot]):
         except OSError as error:  # the poll finds every change, a second later
             _log.warning("announcements_not_heard", extra={"error": error.strerror or str(error)})
             return None
+
+    def _prepare_once(self) -> None:
+        prepare, self._prepare = self._prepare, None
+        if prepare is not None:
+            try:
+                prepare()
+            except Exception as error:  # noqa: BLE001 - as in `_look`; the first change finds out what is wrong
+                self._note_failure(f"{type(error).__name__}: {error}")
 
     def _look(self) -> None:
         began = time.perf_counter()
@@ -146,7 +161,7 @@ class SnapshotFollower(Generic[AnySnapshot]):
         path, sealer = self._saved
         began = time.thread_time()
         try:
-            save_snapshot(path, self._unsaved, sealer)
+            save_snapshot(path, self._unsaved, sealer, pause=lambda: time.sleep(PIECE_PAUSE_SECONDS))
         except OSError as error:
             if not self._has_told:
                 self._has_told = True

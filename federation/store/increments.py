@@ -8,6 +8,7 @@ registry was restored from a backup, or is another one), every library is read.
 
 import operator
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -80,6 +81,9 @@ class _Table(Generic[Value]):
         is_same: Callable[[Value, Value], bool] = operator.eq,
     ) -> None:
         """A library had these keys and has these entries now."""
+        if not table:
+            self.changed.update(now)
+            return
         self.removed.update(key for key in before if key not in now)
         for key, value in now.items():
             earlier = table.get(key)
@@ -111,6 +115,17 @@ class SnapshotCompiler:
         self._owned = self._places = None
         return self._last
 
+    def prepare(self) -> None:
+        """What a change is compared with is sorted now, and not when the first change waits for it."""
+        if self._last is not None:
+            self._sort(self._last)
+
+    def _sort(self, last: Snapshot) -> None:
+        if self._owned is None:
+            self._owned = _sort_by_library(last)
+        if self._places is None:
+            self._places = {place: client.library for client in last.clients for place in _places_of(client)}
+
     def compile(self, session: Session) -> Snapshot:
         """The snapshot of what the session sees, but for what is shown to RADIUS/TLS peers.
 
@@ -124,8 +139,8 @@ class SnapshotCompiler:
         last = self._last
         if last is None:
             last = Snapshot(0, describe_federation(settings), home_servers=Shards(self._hosted))
-        if self._owned is None:
-            self._owned = _sort_by_library(last)
+        self._sort(last)
+        assert self._owned is not None
         changed = find_changed(session, last.trail)
         if changed is None:
             known = {client.library for client in last.clients}.union(self._owned)
@@ -144,8 +159,7 @@ class SnapshotCompiler:
 
     def _check(self, snapshot: Snapshot, work: "_Work") -> None:
         """Raises SnapshotRejected; only if something that is new could be wrong, everything is looked at."""
-        if self._places is None:
-            self._places = {place: client.library for client in work.last.clients for place in _places_of(client)}
+        assert self._places is not None  # sorted before anything is compared with it
         taken: set[object] = set()
         is_doubtful = not _is_deny_list(snapshot.denied_realms)
         for client in work.new_clients():
@@ -155,10 +169,8 @@ class SnapshotCompiler:
                 taken.add(place)
             is_doubtful |= bool(client.networks) == (client.certificate_name is not None)
             is_doubtful |= bool(client.networks) and not client.secret
-        for realm in work.new_realms():
-            is_doubtful |= any(
-                key not in snapshot.home_servers for key in (*realm.home_servers, *realm.accounting_servers)
-            )
+        ways = {(realm.home_servers, realm.accounting_servers) for realm in work.new_realms()}  # few: a library has one
+        is_doubtful |= any(key not in snapshot.home_servers for way in ways for keys in way for key in keys)
         reasons = validate_snapshot(snapshot) if is_doubtful else []
         if reasons:
             raise SnapshotRejected(tuple(reasons))
@@ -227,7 +239,7 @@ class _Work:
         home_servers = self._home_servers.apply(last.home_servers)
         changeable = self._changeable.apply(last.dynamic_authorization_servers)
         changers = last.dynamic_authorization_clients
-        if clients is not last.clients or home_servers is not last.home_servers or bool(changeable) != bool(changers):
+        if clients is not last.clients or self._are_servers_other(last) or bool(changeable) != bool(changers):
             found = find_changers(clients, home_servers.values()) if changeable else ()
             changers = found if found != changers else changers
         return Snapshot(
@@ -254,6 +266,11 @@ class _Work:
                 changed_home_servers=tuple(self._home_servers.changed.values()),
             ),
         )
+
+    def _are_servers_other(self, last: Snapshot) -> bool:
+        """Whether a home server came, went, or is other than it was, but for the realms of its library."""
+        changed = self._home_servers.changed.items()
+        return bool(self._home_servers.removed) or any(last.home_servers.get(key) != each for key, each in changed)
 
     def _merge_clients(self) -> tuple[Client, ...]:
         if not self.clients:
@@ -307,16 +324,16 @@ def _places_of(client: Client) -> tuple[object, ...]:
 
 
 def _sort_by_library(snapshot: Snapshot) -> dict[str, _Owned]:
-    realms: dict[str, list[str]] = {}
-    servers: dict[str, list[str]] = {}
-    changeable: dict[str, list[str]] = {}
-    for name, realm in snapshot.realms.items():
-        realms.setdefault(realm.library, []).append(name)
+    realms = defaultdict[str, list[str]](list)
+    servers = defaultdict[str, list[str]](list)
+    changeable = defaultdict[str, list[str]](list)
+    for realm in snapshot.realms.values():
+        realms[realm.library].append(realm.name)
     for key, server in snapshot.home_servers.items():
         if server.library is not None:
-            servers.setdefault(server.library, []).append(key)
+            servers[server.library].append(key)
     for key in snapshot.dynamic_authorization_servers:
-        changeable.setdefault(key.partition("/")[0], []).append(key)
+        changeable[key.partition("/")[0]].append(key)
     return {
         library: _Owned(*(tuple(table.get(library, ())) for table in (realms, servers, changeable)))
         for library in {*realms, *servers, *changeable}

@@ -11,8 +11,10 @@ import os
 import pickle
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
+from itertools import starmap
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -62,7 +64,7 @@ _SHAPE: Final = "; ".join(
 )
 _MODULES: Final = frozenset({"federation.snapshot", "ipaddress"})
 _LENGTH_OCTETS: Final = 4
-ROWS: Final = 500  # of a piece: to pack and to seal them takes under a millisecond
+WEIGHT: Final = 500  # of a piece: to pack and to seal so many values takes under a millisecond
 
 AnySnapshot = TypeVar("AnySnapshot", Snapshot, HomeSnapshot)
 
@@ -72,20 +74,32 @@ class _Rows(NamedTuple):
 
     field: str
     take_apart: Callable[[Any], tuple[Any, ...]]  # Any: of whatever the table holds
-    make: Callable[[Sequence[Any]], Any]
+    make: Callable[[Sequence[Sequence[Any]]], Iterable[Any]]
     is_by: str = ""  # the attribute that is its key; empty: the table is a tuple
+    weigh: Callable[[Any], int] | None = None  # beside itself, where a value can hold many others
 
 
-def _make_from(kind: type[Any]) -> Callable[[Sequence[Any]], Any]:
-    return lambda row: kind(*row)
+def _make_from(kind: type[Any]) -> Callable[[Sequence[Sequence[Any]]], Iterable[Any]]:
+    return partial(starmap, kind)
+
+
+def _make_realms(rows: Sequence[Sequence[Any]]) -> Iterable[Realm]:
+    make: Callable[[Sequence[Any]], Realm] = partial(tuple.__new__, Realm)  # pyright: ignore[reportUnknownMemberType] - `Realm(…)` is a function of Python's, and there are many
+    return map(make, rows)
 
 
 _take_client, _make_client = attrgetter(*_names_of(Client)), _make_from(Client)
 _take_server, _make_server = attrgetter(*_names_of(HomeServer)), _make_from(HomeServer)
+
+
+def _weigh_server(server: HomeServer) -> int:
+    return len(server.realms)
+
+
 _TABLES: Final[dict[type[Snapshot | HomeSnapshot], tuple[_Rows, ...]]] = {
     Snapshot: (
-        _Rows("realms", tuple, Realm._make, "name"),
-        _Rows("home_servers", _take_server, _make_server, "key"),
+        _Rows("realms", tuple, _make_realms, "name"),
+        _Rows("home_servers", _take_server, _make_server, "key", _weigh_server),
         _Rows("clients", _take_client, _make_client),
         _Rows("dynamic_authorization_servers", _take_server, _make_server, "key"),
         _Rows("dynamic_authorization_clients", _take_client, _make_client),
@@ -97,8 +111,12 @@ _TABLES: Final[dict[type[Snapshot | HomeSnapshot], tuple[_Rows, ...]]] = {
 }
 
 
-def save_snapshot(path: Path, snapshot: Snapshot | HomeSnapshot, sealer: Sealer) -> None:
+def save_snapshot(
+    path: Path, snapshot: Snapshot | HomeSnapshot, sealer: Sealer, pause: Callable[[], None] = lambda: None
+) -> None:
     """The file holds the snapshot, sealed, mode 0600; whoever reads it meanwhile sees the earlier one whole.
+
+    `pause` is called after each piece: a worker lets its packets through.
 
     Raises:
         OSError: the disk is full or not writable; the earlier file stays.
@@ -109,6 +127,7 @@ def save_snapshot(path: Path, snapshot: Snapshot | HomeSnapshot, sealer: Sealer)
             for sealed in _pieces_of(snapshot, sealer):
                 file.write(len(sealed).to_bytes(_LENGTH_OCTETS))
                 file.write(sealed)
+                pause()
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -150,10 +169,26 @@ def _pieces_of(snapshot: Snapshot | HomeSnapshot, sealer: Sealer) -> Iterator[by
     yield sealer.seal(_pack((number, counts, replace(snapshot, **emptied))), context)
     place = 0
     for rows, values in tables:
-        for start in range(0, len(values), ROWS):
-            taken = [rows.take_apart(value) for value in values[start : start + ROWS]]
+        for start, end in _split(values, rows.weigh):
+            taken = [rows.take_apart(value) for value in values[start:end]]
             yield sealer.seal(_pack(taken), f"{context}:{number}:{place}")
             place += 1
+
+
+def _split(values: Sequence[Any], weigh: Callable[[Any], int] | None) -> Iterator[tuple[int, int]]:
+    """Where pieces of about WEIGHT begin and end; each has one value at least."""
+    if weigh is None:
+        yield from ((start, start + WEIGHT) for start in range(0, len(values), WEIGHT))
+        return
+    start, weight = 0, 0
+    for number, value in enumerate(values):
+        added = 1 + weigh(value)
+        if weight and weight + added > WEIGHT:
+            yield start, number
+            start, weight = number, 0
+        weight += added
+    if weight:
+        yield start, len(values)
 
 
 def _values_of(table: Any) -> Sequence[Any]:  # noqa: ANN401 - a mapping or a tuple of a snapshot
@@ -180,7 +215,7 @@ def _read_pieces(octets: bytes, kind: type[AnySnapshot], sealer: Sealer) -> AnyS
             if place + 1 >= len(pieces):
                 return None
             found = _unpack(sealer.open(pieces[place + 1], f"{context}:{number}:{place}"))
-            values.extend(map(rows.make, found))
+            values.extend(rows.make(found))
             place += 1
         filled[rows.field] = (
             Shards(zip(map(attrgetter(rows.is_by), values), values, strict=True)) if rows.is_by else tuple(values)

@@ -1,14 +1,17 @@
 import asyncio
 import gc
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
 from federation.model import Actor, Role
 from federation.services.certificates import issue_certificate, revoke_certificate
 from federation.services.feed import (
+    COLLECTOR_OBJECTS,
     ProxyCompiler,
     SnapshotFeed,
     build_hosted,
@@ -62,7 +65,9 @@ class Service:
         self.changed.set()
 
 
-def feed_for(registry: Registry, folder: Path, service: Service) -> SnapshotFeed[Snapshot]:
+def feed_for(
+    registry: Registry, folder: Path, service: Service, compile_newest: Callable[[Session], Snapshot] | None = None
+) -> SnapshotFeed[Snapshot]:
     return SnapshotFeed(
         Snapshot,
         name="proxy-0",
@@ -71,7 +76,7 @@ def feed_for(registry: Registry, folder: Path, service: Service) -> SnapshotFeed
         saved_path=folder / "snapshot.sealed",
         sealer=registry.sealer,
         swap=service.swap,
-        compile_newest=lambda session: compile_for_proxy(session, registry.sealer, HOMES),
+        compile_newest=compile_newest or (lambda session: compile_for_proxy(session, registry.sealer, HOMES)),
         saves=True,
     )
 
@@ -121,6 +126,26 @@ class TestFeed:
             gc.collect()
             compile_for_proxy(session, registry.sealer, HOMES)
             assert gc.collect() == 0
+        await feed.stop()
+        gc.unfreeze()
+
+    async def test_collector_does_not_walk_through_what_was_compiled(self, registry: Registry, tmp_path: Path) -> None:
+        """Nor does it begin to when it is let go on: that would be a pause of everybody, once for each compilation."""
+        made: list[list[int]] = []
+        looks: list[int] = []
+
+        def compile_much(session: Session) -> Snapshot:
+            made.extend([] for _ in range(5 * COLLECTOR_OBJECTS))
+            looks.append(gc.get_stats()[0]["collections"])
+            return compile_for_proxy(session, registry.sealer, HOMES)
+
+        service = Service()
+        feed = feed_for(registry, tmp_path, service, compile_much)
+        gc.collect()
+        await feed.start()
+        looks.append(gc.get_stats()[0]["collections"])
+        assert service.swapped == [1]
+        assert looks[0] == looks[1]
         await feed.stop()
         gc.unfreeze()
 

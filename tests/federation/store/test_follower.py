@@ -25,6 +25,7 @@ class Registry:
     error: Exception | None = None
     compilations: int = 0
     is_stale: bool = False
+    prepared: list[int] = field(default_factory=list[int])  # after how many looks
     handed_on: list[int] = field(default_factory=list[int])
     refusals: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
     looked: threading.Event = field(default_factory=threading.Event)
@@ -38,6 +39,10 @@ class Registry:
         if self.error is not None:
             raise self.error
         return Snapshot(self.revision, FEDERATION)
+
+    def prepare(self) -> None:
+        self.prepared.append(self.compilations)
+        raise ValueError("this can not be prepared")
 
     def hand_on(self, snapshot: Snapshot) -> None:
         self.handed_on.append(snapshot.revision)
@@ -67,6 +72,7 @@ def follow(tmp_path: Path, sealer: Sealer) -> Generator[Follow]:
             looked=registry.looked.set,
             saved=(tmp_path / "snapshot.sealed", sealer),
             is_stale=lambda: registry.is_stale,
+            prepare=registry.prepare,
         )
         started.append(follower)
         follower.start()
@@ -95,6 +101,16 @@ class TestFollower:
         announce(tmp_path, 2)
         wait_until(lambda: 2 in registry.handed_on, "the announced revision", 0.9)
         assert time.monotonic() - began < 0.5
+
+    def test_preparations_are_made_once_after_the_first_look(self, follow: Follow, tmp_path: Path) -> None:
+        """What is wrong with them is no reason not to follow the next change."""
+        registry = Registry()
+        follow(registry)
+        wait_until(lambda: registry.prepared == [1], "the preparations")
+        registry.revision = 2
+        announce(tmp_path, 2)
+        wait_until(lambda: registry.handed_on == [1, 2], "the change")
+        assert registry.prepared == [1]
 
     def test_poll_finds_what_was_not_announced(self, follow: Follow) -> None:
         """A lost announcement costs a second."""

@@ -13,6 +13,7 @@ from federation.services import access_points, home_servers, libraries, realms
 from federation.services.access_points import AccessPointValues
 from federation.services.authorities import load_eap_credentials
 from federation.services.home_servers import HomeServerValues
+from federation.shards import Shards
 from federation.snapshot import Client, EapMethod, HomeServer, HomeSnapshot, OnTimeout, SharedSecret, Snapshot
 from federation.store.announcements import (
     announce,
@@ -21,7 +22,7 @@ from federation.store.announcements import (
     drain_announcements,
 )
 from federation.store.compile import compile_home_snapshot, compile_snapshot, validate_snapshot
-from federation.store.saved import load_snapshot, save_snapshot
+from federation.store.saved import WEIGHT, load_snapshot, save_snapshot
 from federation.store.session import Store
 from federation.trust.keystore import create_node_key
 from tests.federation.members import OPERATOR, Members
@@ -236,6 +237,19 @@ class TestSaved:
         assert load_snapshot(path, Snapshot, members.sealer) == compiled(members)
         save_snapshot(path, compiled_home(members), members.sealer)
         assert load_snapshot(path, HomeSnapshot, members.sealer) == compiled_home(members)
+
+    def test_pieces_are_small_where_home_servers_have_many_realms(self, members: Members, tmp_path: Path) -> None:
+        """A server brings the names of its realms along, and a piece is what nobody else has the interpreter for."""
+        names = tuple(f"r{number}.example" for number in range(100))
+        servers = [HomeServer(f"l{number}/r", f"l{number}", "192.0.2.1", 1812, realms=names) for number in range(60)]
+        large = replace(compiled(members), home_servers=Shards((server.key, server) for server in servers))
+        pauses: list[int] = []
+        save_snapshot(tmp_path / "snapshot.sealed", large, members.sealer, pause=lambda: pauses.append(1))
+        assert len(pauses) > len(servers) * len(names) // WEIGHT
+        loaded = load_snapshot(tmp_path / "snapshot.sealed", Snapshot, members.sealer)
+        assert loaded == large
+        assert loaded is not None
+        assert [server.realms for server in loaded.home_servers.values()] == [names] * len(servers)
 
     def test_damaged_or_foreign_file_is_none(self, members: Members, tmp_path: Path) -> None:
         """What was cut, changed, sealed elsewhere, of the other kind, or never there is as if it were not there."""
