@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import signal
 import stat
@@ -69,6 +70,21 @@ class TestCommands:
         ).stdout.split()
         assert not {"sqlalchemy", "fastapi", "OpenSSL", "uvloop", "alembic"} & set(modules)
         assert used < 1.5  # processor time, a third of that on a machine that does nothing else
+
+    def test_lone_role_begins_without_the_command_line(self, data: DataDirectory) -> None:
+        """Neither what parses commands nor the database is loaded before it, and for a proxy not the DNS either."""
+        begin = "import os, sys, biebroam; os.execve = lambda *_: print(*sys.modules); biebroam.main(['proxy'])"
+        work = "import sys, biebroam_roles, radius.proxy.service, federation.services.feed; print(*sys.modules)"
+        for program, unwanted in ((begin, {"typer", "rich"}), (work, {"dns", "pydantic", "typer"})):
+            modules = subprocess.run(
+                [sys.executable, "-c", program],
+                check=True,
+                capture_output=True,
+                text=True,
+                env={**os.environ, **data.environment},
+            ).stdout.split()
+            assert "biebroam_roles" in modules
+            assert not ({"sqlalchemy", *unwanted}) & set(modules)
 
     def test_version_is_printed(self, data: DataDirectory) -> None:
         """`version` prints the version and needs no data directory."""

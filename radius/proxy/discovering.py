@@ -2,13 +2,17 @@
 
 The rules come with each snapshot. While they stay the same, what is known stays; with other rules everything is looked
 up anew, and what waits is told so.
+
+The DNS takes a twentieth of a second to load. A worker without discovery answers its first packets before, and loads it
+in a thread then, so that nobody waits when discovery is switched on.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from federation.snapshot import DiscoveryPolicy, Snapshot
 from radius.discovery.guards import RADSEC_PORT, Rules
@@ -16,17 +20,20 @@ from radius.proxy.engine import Engine
 from radius.proxy.learning import Learning
 from radius.proxy.streams import Streams
 from radius.proxy.trunks import Net
-from radius.transport.discovery import Discovery, is_own_address
-from radius.transport.nameservers import Nameserver
+
+if TYPE_CHECKING:
+    from radius.transport.discovery import Discovery
+    from radius.transport.nameservers import Nameserver
 
 TIDY_SECONDS: Final = 1.0
+LOAD_SECONDS: Final = 3.0  # from the start, when the first packets have their answers
 
 
 class Discovering:
     """Switches discovery of an engine on and off."""
 
     def __init__(
-        self, engine: Engine, streams: Streams, net: Net, nameservers: Sequence[Nameserver], ports: Sequence[int]
+        self, engine: Engine, streams: Streams, net: Net, nameservers: "Sequence[Nameserver]", ports: Sequence[int]
     ) -> None:
         """It is off. `ports` are those on which this node takes RADIUS/TLS; no nameservers: those of the machine."""
         self._engine = engine
@@ -37,6 +44,7 @@ class Discovering:
         self._wanted: tuple[DiscoveryPolicy, frozenset[str]] | None = None
         self._discovery: Discovery | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._loading: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     def swap(self, snapshot: Snapshot) -> None:
@@ -49,6 +57,8 @@ class Discovering:
         self._wanted = wanted
         self._end()
         if policy is not None:
+            from radius.transport.discovery import Discovery, is_own_address  # noqa: PLC0415 - see the module
+
             rules = Rules(
                 services=policy.services,
                 allowed_networks=policy.allowed_networks,
@@ -62,6 +72,8 @@ class Discovering:
 
     async def stop(self) -> None:
         """Look-ups are given up; requests that wait are told so."""
+        if self._loading is not None:
+            self._loading.cancel()
         self._end()
         while self._closing:
             await asyncio.gather(*self._closing, return_exceptions=True)
@@ -101,5 +113,10 @@ class Discovering:
 
     def start(self) -> None:
         """The loop runs now."""
-        if self._engine.learning is not None and self._timer is None:
+        if self._engine.learning is None:
+            self._loading = asyncio.get_running_loop().call_later(LOAD_SECONDS, self._load)
+        elif self._timer is None:
             self._keep_tidy()
+
+    def _load(self) -> None:
+        asyncio.get_running_loop().run_in_executor(None, import_module, "radius.transport.discovery")
