@@ -10,7 +10,8 @@ A change is done as a whole or not at all (RFC 5176 §2.2), so an attribute that
 and send the rest: the sender would believe what the access point never heard.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -72,20 +73,35 @@ class Operators:
     def __init__(self, snapshot: Snapshot) -> None:
         """Where nobody takes changes, nothing is kept."""
         self._snapshot = snapshot
-        self._names: dict[str, str] = {}
-        self._servers: dict[str, list[Client]] = {}
-        if not snapshot.dynamic_authorization_servers:
-            return
-        for client in snapshot.clients:
-            if client.operator_name:
-                self._names.setdefault(client.operator_name, client.library)
-            if client.dynamic_authorization_server:
-                self._servers.setdefault(client.library, []).append(client)
+        self._names: dict[str, Counter[str]] = {}  # libraries, with how many of their clients are called so
+        self._servers: dict[str, dict[str, Client]] = {}  # by library, then by key
+        self._add(snapshot.clients)
 
-    def follow(self, snapshot: Snapshot) -> "Operators":
-        """Return what they are in a snapshot with the same clients, whose realms may be others."""
+    def _add(self, clients: Iterable[Client]) -> None:
+        if not self._snapshot.dynamic_authorization_servers:
+            return
+        for client in clients:
+            if client.operator_name:
+                self._names.setdefault(client.operator_name, Counter())[client.library] += 1
+            if client.dynamic_authorization_server:
+                self._servers.setdefault(client.library, {})[client.key] = client
+
+    def _remove(self, clients: Iterable[Client]) -> None:
+        for client in clients:
+            libraries = self._names.get(client.operator_name)
+            if libraries is not None:
+                libraries[client.library] -= 1
+                if not +libraries:
+                    del self._names[client.operator_name]
+            servers = self._servers.get(client.library)
+            if servers is not None and servers.pop(client.key, None) is not None and not servers:
+                del self._servers[client.library]
+
+    def follow(self, snapshot: Snapshot, gone: Iterable[Client], come: Iterable[Client]) -> None:
+        """They are those of a snapshot that takes changes at the same places, and differs in these clients."""
         self._snapshot = snapshot
-        return self
+        self._remove(gone)
+        self._add(come)
 
     @property
     def is_nobody(self) -> bool:
@@ -99,7 +115,9 @@ class Operators:
             return None
         name = names[0][1:].decode("ascii", errors="replace").lower()
         realm = find_realm(self._snapshot, name)
-        return self._names.get(name) if realm is None else realm.library
+        if realm is not None:
+            return realm.library
+        return min(+self._names.get(name, Counter[str]()), default=None)
 
     def owner_of(self, packet: Packet) -> str | None:
         """Return the library that authenticates the packet's one User-Name; None when there is none."""
@@ -113,9 +131,10 @@ class Operators:
 
         It is the one that Operator-NAS-Identifier names, else the one with the NAS's address, else the only one.
         """
-        clients = self._servers.get(library)
-        if clients is None:
+        servers = self._servers.get(library)
+        if servers is None:
             return RefusalReason.CHANGES_NOT_AGREED
+        clients = list(servers.values())
         named = [value[1:] for value in find_all(packet, _EXTENDED_1) if value[:1] == _OPERATOR_NAS_IDENTIFIER]
         if named:
             # A proxy's access points have names that it gave itself (RFC 8559 §3.4); it finds them by those.

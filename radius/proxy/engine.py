@@ -134,15 +134,16 @@ class Engine:
         """The revision of the snapshot that new requests meet; 0 before the first."""
         return self.routes.snapshot.revision if self.routes else 0
 
-    def swap(self, snapshot: Snapshot) -> None:
+    def swap(self, snapshot: Snapshot) -> Difference | None:
         """New requests meet this snapshot; those on their way keep what they began with.
 
         Clients and home servers that are the same keep their computed state, their ports and what is known of them.
+        Returns what differs from the snapshot before, when only that was looked at.
         """
         earlier, difference = self.routes.snapshot if self.routes is not None else None, snapshot.difference
         if earlier is not None and difference is not None and _is_from(snapshot, earlier, difference):
             self._change(snapshot, difference)
-            return
+            return difference
         clients = Clients((*snapshot.clients, *snapshot.dynamic_authorization_clients), self.clients.states)
         routes = Routes(snapshot)
         operators = Operators(snapshot)
@@ -150,17 +151,20 @@ class Engine:
         self.forwarding.swap({**snapshot.home_servers, **snapshot.dynamic_authorization_servers, **learned})
         # Nothing above changed anything, so a snapshot that can not be used leaves the old one in force.
         self.clients, self.routes, self._operators = clients, routes, operators
+        return None
 
     def _change(self, snapshot: Snapshot, difference: Difference) -> None:
         """The same, in steps for what differs: however large the federation is, nobody waits for all of it."""
         states = [ClientState(client) for client in difference.changed_clients]
         routes = Routes(snapshot)
         operators = self._operators
-        if states or difference.removed_clients or operators is None:
-            operators = Operators(snapshot)
+        assert operators is not None  # it came with the first snapshot
+        keys = (*difference.removed_clients, *(state.key for state in states))
+        gone = [known.client for known in map(self.clients.states.get, keys) if known is not None]
         self.forwarding.change(difference.removed_home_servers, difference.changed_home_servers)
         self.clients.change(difference.removed_clients, states)
-        self.routes, self._operators = routes, operators.follow(snapshot)
+        operators.follow(snapshot, gone, difference.changed_clients)
+        self.routes = routes
 
     def move(self, upstream: Upstream, address: str) -> None:
         """The home server's name has this address now."""

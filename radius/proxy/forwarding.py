@@ -46,6 +46,7 @@ class Forwarding:
         "_answers",
         "_draining",
         "_loop_guard",
+        "_new_names",
         "_open_flow",
         "_open_stream",
         "_pins",
@@ -54,7 +55,9 @@ class Forwarding:
         "_random_octets",
         "_receive",
         "_schedule",
+        "_streams",
         "_tidy_at",
+        "named",
         "outstanding",
         "protection",
         "upstreams",
@@ -75,6 +78,9 @@ class Forwarding:
     ) -> None:
         """There is no home server before `swap`; `receive` gets what they send."""
         self.upstreams: dict[str, Upstream] = {}
+        self.named: dict[str, Upstream] = {}  # those of them whose names are to be looked up
+        self._new_names: list[Upstream] = []
+        self._streams: dict[str, Upstream] = {}  # those that are reached by connections
         self.outstanding = 0
         self.protection = Protection(answers.notices)
         self.watch = Watch(answers.notices, random_octets)
@@ -100,6 +106,9 @@ class Forwarding:
             upstreams[key] = earlier if earlier is not None and is_same else self._make(server)
         removed = [upstream for key, upstream in self.upstreams.items() if upstreams.get(key) is not upstream]
         self.upstreams = upstreams
+        self._streams = {key: upstream for key, upstream in upstreams.items() if upstream.is_stream}
+        self.named = {key: upstream for key, upstream in upstreams.items() if upstream.is_named}
+        self._new_names = [upstream for upstream in self.named.values() if upstream.address is None]
         self.watch.mind(upstreams.values())
         self._drain(removed)
 
@@ -112,6 +121,13 @@ class Forwarding:
         gone = [known for server, known in earlier if known is not None and known.server != server]
         gone += [upstreams.pop(key) for key in removed if key in upstreams]
         upstreams.update((upstream.key, upstream) for upstream in made)
+        for upstream in gone:
+            self._streams.pop(upstream.key, None)
+            self.named.pop(upstream.key, None)
+        self._streams.update((upstream.key, upstream) for upstream in made if upstream.is_stream)
+        new_names = [upstream for upstream in made if upstream.is_named]
+        self.named.update((upstream.key, upstream) for upstream in new_names)
+        self._new_names += new_names
         if made or gone:
             self.watch.change(gone, made)
             self._drain(gone)
@@ -128,25 +144,35 @@ class Forwarding:
                     self._answers.refuse(exchange, reason, now)
         self.change([upstream.key], ())
 
-    def dial(self, now: float) -> None:
-        """Every home server that is reached by connections has one, or is being dialled, before anybody asks for it."""
-        for upstream in self.upstreams.values():
-            if upstream.is_stream and not upstream.identifiers.flows and upstream.open_flow() is not None:
+    def dial(self, now: float, keys: Iterable[str] | None = None) -> None:
+        """Every home server that is reached by connections has one, or is being dialled, before anybody asks for it.
+
+        With *keys*, those of them among these.
+        """
+        streams = self._streams
+        for upstream in list(streams.values()) if keys is None else [streams[key] for key in keys if key in streams]:
+            if not upstream.identifiers.flows and upstream.open_flow() is not None:
                 upstream.lost_at = now
                 self.watch.begin(now)
+
+    def take_new_names(self) -> list[Upstream]:
+        """Return those whose names have come since the last time, and are to be looked up."""
+        found, self._new_names = self._new_names, []
+        return found
 
     def move(self, upstream: Upstream, address: str) -> None:
         """The home server's name has this address now; what is outstanding at the old one may still be answered."""
         if self.upstreams.get(upstream.key) is upstream and upstream.address != address:
-            self.upstreams[upstream.key] = Upstream(upstream.server, self._open_flow, self._receive, address)
-            self.watch.mind(self.upstreams.values())
+            moved = Upstream(upstream.server, self._open_flow, self._receive, address)
+            self.upstreams[upstream.key] = self.named[upstream.key] = moved
+            self.watch.change([upstream], [moved])
             self._drain([upstream])
 
     def close(self) -> None:
         """Every port towards home servers is closed."""
         for upstream in (*self.upstreams.values(), *self._draining):
             upstream.close()
-        self.upstreams, self._draining = {}, []
+        self.upstreams, self._streams, self.named, self._draining = {}, {}, {}, []
 
     def forward(
         self, exchange: Exchange, realm: Realm, now: float, *, other_than: Upstream | None = None

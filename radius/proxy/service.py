@@ -6,7 +6,6 @@ import random
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -20,11 +19,11 @@ from radius.proxy.discovering import Discovering
 from radius.proxy.engine import Engine
 from radius.proxy.intake import make_intake
 from radius.proxy.loops import LoopGuard
+from radius.proxy.naming import Naming
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Flow
 from radius.proxy.randomness import RandomPool
 from radius.proxy.streams import Streams
-from radius.proxy.upstreams import Upstream, choose_address
 from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
@@ -33,8 +32,6 @@ from radius.transport.outbox import Waiting, flush_all
 from radius.transport.udp import connect_udp, make_flow_reader
 
 DRAIN_SECONDS: Final = 5.0
-RESOLVE_SECONDS: Final = 60.0  # names of home servers are looked up again this often
-RESOLVE_AGAIN_SECONDS: Final = 5.0  # and this often while one has no address
 ARM_SLACK_SECONDS: Final = 0.1  # while the timer is due this soon, nobody looks for an earlier deadline
 MAX_EVENTS: Final = 10_000  # what nobody has taken yet; the oldest goes, and is counted
 _DRAIN_STEP_SECONDS: Final = 0.02
@@ -78,6 +75,7 @@ class ProxyService:
         self.streams.attach(self.engine)
         ports = [int(each.getsockname()[1]) for each in sockets.streams]
         self.discovering = Discovering(self.engine, self.streams, self, nameservers, ports)
+        self.naming = Naming(self.engine, self.keep_time)
         self._backlog = Backlog(make_intake(self.engine), self._guard)
         self._listeners = [UdpListener(each, self.outboxes, is_accounting=False) for each in sockets.authentication]
         self._listeners += [UdpListener(each, self.outboxes, is_accounting=True) for each in sockets.accounting]
@@ -85,7 +83,6 @@ class ProxyService:
         self._timer: asyncio.TimerHandle | None = None
         self._due = inf  # when it goes off; uvloop's does not tell, if that is within half a millisecond
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._resolving: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """The sockets are read from now on, in the running loop."""
@@ -96,7 +93,7 @@ class ProxyService:
             self._loop.add_reader(listener.udp, self._guard(reader))
         self.streams.start()
         self.discovering.start()
-        self._resolve()
+        self.naming.start()
 
     def swap(self, snapshot: Snapshot) -> None:
         """New requests meet this snapshot; connections that it does not believe any more are over.
@@ -105,12 +102,10 @@ class ProxyService:
             ValueError: it can not be used; the earlier one stays in force.
         """
         trust = self.streams.prepare(snapshot.peer_trust)
-        earlier = self.engine.routes
-        self.engine.swap(snapshot)
+        difference = self.engine.swap(snapshot)
         self.streams.discovery = snapshot.discovery
-        self.streams.swap(trust, snapshot.peer_trust, snapshot.home_servers)
-        if earlier is None or earlier.snapshot.home_servers is not snapshot.home_servers:
-            self._resolve()
+        self.streams.swap(trust, snapshot.peer_trust, snapshot.home_servers, difference)
+        self.naming.look()
         self.discovering.swap(snapshot)
         self.keep_time()
 
@@ -127,10 +122,7 @@ class ProxyService:
         if self._timer is not None:
             self._timer.cancel()
         self._backlog.cancel()
-        if self._resolving is not None:
-            self._resolving.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._resolving
+        await self.naming.stop()
         self.engine.close()
         self.streams.close()
 
@@ -213,35 +205,6 @@ class ProxyService:
         flow = UdpFlow(udp, self._loop, self.outboxes)
         flow.watch(self._guard(make_flow_reader(udp, partial(receive, flow), flow.watch_again)))
         return flow
-
-    def _resolve(self) -> None:
-        """Names of home servers are looked up from now on, if there are any."""
-        if self._resolving is not None:
-            self._resolving.cancel()
-            self._resolving = None
-        if self._loop is not None and any(upstream.is_named for upstream in self.engine.upstreams.values()):
-            self._resolving = self._loop.create_task(self._resolve_names(), name="resolve home servers")
-
-    async def _resolve_names(self) -> None:
-        """Look the names up, again and again; a start with DNS down is a start all the same."""
-        while True:
-            named = [upstream for upstream in self.engine.upstreams.values() if upstream.is_named]
-            await asyncio.gather(*map(self._resolve_name, named))
-            is_complete = all(upstream.address for upstream in self.engine.upstreams.values() if upstream.is_named)
-            await asyncio.sleep(RESOLVE_SECONDS if is_complete else RESOLVE_AGAIN_SECONDS)
-
-    async def _resolve_name(self, upstream: Upstream) -> None:
-        host, port = upstream.server.host, upstream.server.port
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        except OSError as error:
-            _log.warning("name_not_resolved", extra={"host": host, "error": str(error)})
-            return
-        addresses = [str(entry[4][0]) for entry in found]
-        address = choose_address(addresses, upstream.address, is_down=upstream.is_down)
-        if address is not None:
-            self.engine.move(upstream, address)
-            self.keep_time()
 
 
 def _write_notice(event: str, fields: Mapping[str, object]) -> None:

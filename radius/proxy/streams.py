@@ -10,13 +10,13 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic, time
 from typing import Final
 
-from federation.snapshot import DiscoveryPolicy, HomeServer, PeerTrust
+from federation.snapshot import Difference, DiscoveryPolicy, HomeServer, PeerTrust
 from radius.errors import DropReason
 from radius.exchange.edges import NONCE_OCTETS, ServerEdge
 from radius.proxy.clients import Clients, ClientState
@@ -46,6 +46,7 @@ class Streams:
         self.net = net
         self.trust: Trust | None = None
         self.discovery: DiscoveryPolicy | None = None  # by which servers that the DNS names are judged
+        self._judged_by: DiscoveryPolicy | None = None  # those that stand
         self._engine: Engine | None = None
         self._peer_trust: PeerTrust | None = None
         self._trunks: dict[str, list[Trunk]] = {}  # by home server
@@ -84,14 +85,29 @@ class Streams:
         """
         return read_trust(trust, self.trust)
 
-    def swap(self, trust: Trust | None, peer_trust: PeerTrust | None, servers: Mapping[str, HomeServer]) -> None:
+    def swap(
+        self,
+        trust: Trust | None,
+        peer_trust: PeerTrust | None,
+        servers: Mapping[str, HomeServer],
+        difference: Difference | None = None,
+    ) -> None:
         """This is believed now, and these are the home servers; the engine has its clients already.
 
-        `trust` is what `prepare` made of `peer_trust`.
+        `trust` is what `prepare` made of `peer_trust`. With a *difference* to what was in force before, nobody looks at
+        those whom it is not about.
         """
         earlier, self.trust = self.trust, trust
-        self._peer_trust = peer_trust
+        is_same = trust is earlier and (peer_trust, self.discovery) == (self._peer_trust, self._judged_by)
+        self._peer_trust, self._judged_by = peer_trust, self.discovery
         self._servers = servers
+        if is_same and difference is not None and self._is_running:
+            if difference.removed_clients or difference.changed_clients:
+                self._judge_clients()
+            keys = (*(server.key for server in difference.changed_home_servers), *difference.removed_home_servers)
+            self._judge_trunks(trunk for key in keys for trunk in self._trunks.get(key, ()))
+            self._open(keys)
+            return
         self._judge_again()
         if trust is not None and earlier is not None and not trust.shows_the_same(earlier):
             self._turn_over(trust)
@@ -243,6 +259,10 @@ class Streams:
     # Judging, and the time.
 
     def _judge_again(self) -> None:
+        self._judge_clients()
+        self._judge_trunks(self._all_trunks())
+
+    def _judge_clients(self) -> None:
         trust = self.trust
         for connection, client in list(self._clients.items()):
             identity = connection.identity
@@ -251,7 +271,9 @@ class Streams:
                 connection.close(Closing.NOT_TRUSTED)
             else:
                 client.state = state
-        for trunk in self._all_trunks():
+
+    def _judge_trunks(self, trunks: Iterable[Trunk]) -> None:
+        for trunk in list(trunks):
             trunk.link.target = self.target_of(trunk.owner.server)
             trunk.link.judge(partial(self._is_good, trunk))
 
@@ -280,9 +302,9 @@ class Streams:
     def _all_trunks(self) -> list[Trunk]:
         return [trunk for trunks in self._trunks.values() for trunk in trunks]
 
-    def _open(self) -> None:
+    def _open(self, keys: Iterable[str] | None = None) -> None:
         if self._is_running and self.trust is not None and self._engine is not None:
-            self._engine.forwarding.dial(monotonic())
+            self._engine.forwarding.dial(monotonic(), keys)
             trust = self.trust
             self._opening = asyncio.get_running_loop().create_task(self._listen(trust), name="radius/tls listener")
 

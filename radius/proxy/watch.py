@@ -1,6 +1,7 @@
 """Looking after home servers: those in doubt, and those that were silent for long, are asked with Status-Server."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from radius.errors import DropReason
@@ -27,24 +28,22 @@ class Watch:
         self._notices = notices
         self._random_octets = random_octets
         self._watched: dict[int, Upstream] = {}
-        self._all: list[Upstream] = []
+        self._all: dict[str, Upstream] = {}  # by key
         self._round = 0
         self._activity: dict[str, int] = {}  # packets to and from a home server, when it was last looked at
         self._round_at: float | None = None
 
     def mind(self, upstreams: Iterable[Upstream]) -> None:
         """These are all the home servers."""
-        self._all = [upstream for upstream in upstreams if upstream.server.answers_status]
-        keys = {upstream.key for upstream in self._all}
-        self._activity = {key: packets for key, packets in self._activity.items() if key in keys}
+        self._all = {upstream.key: upstream for upstream in upstreams if upstream.server.answers_status}
+        self._activity = {key: packets for key, packets in self._activity.items() if key in self._all}
 
     def change(self, gone: Sequence[Upstream], made: Sequence[Upstream]) -> None:
         """The first are none any more, and the others are new among them."""
         for upstream in gone:
             self._activity.pop(upstream.key, None)
-            if upstream.server.answers_status:
-                self._all.remove(upstream)
-        self._all.extend(upstream for upstream in made if upstream.server.answers_status)
+            self._all.pop(upstream.key, None)
+        self._all.update((upstream.key, upstream) for upstream in made if upstream.server.answers_status)
 
     def begin(self, now: float) -> None:
         """A source port is open: from now on the idle are asked."""
@@ -114,7 +113,8 @@ class Watch:
         """Ask those of the next share that have nothing to do, as a peer that went away shows in no other way."""
         self._round_at = now + ROUND_SECONDS * (0.9 + self._random_octets(4)[0] / 1275)  # within a tenth
         share = -(-len(self._all) // IDLE_SECONDS)
-        for upstream in self._all[self._round * share : (self._round + 1) * share]:
+        start = self._round * share
+        for upstream in tuple(islice(self._all.values(), start, start + share)):
             packets = upstream.requests + upstream.answers + upstream.late
             is_idle = self._activity.get(upstream.key) == packets
             self._activity[upstream.key] = packets

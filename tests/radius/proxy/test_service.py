@@ -16,7 +16,7 @@ import uvloop
 from federation.snapshot import Realm, Snapshot
 from radius.codec.building import build_packet
 from radius.errors import DropReason
-from radius.proxy import service as service_module
+from radius.proxy import naming
 from radius.proxy.engine import Engine
 from radius.proxy.randomness import RandomPool
 from radius.proxy.service import MAX_EVENTS, ProxyService, ProxySockets
@@ -219,7 +219,7 @@ class TestNames:
         self, loopback: Loopback, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A start with DNS down is a start; the name is tried again and again."""
-        monkeypatch.setattr(service_module, "RESOLVE_AGAIN_SECONDS", 0.01)
+        monkeypatch.setattr(naming, "AGAIN_SECONDS", 0.01)
         lost = home_server("lost/1", "radius.invalid")
         snapshot = loopback.snapshot()
         servers = {**snapshot.home_servers, "lost/1": lost}

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from federation.shards import Shards
 from federation.snapshot import Client, Difference, HomeServer, SharedSecret, Snapshot
+from radius.proxy.dynamic_authorization import Operators
 from radius.proxy.engine import Engine
-from tests.radius.proxy.world import World, home_server, make_snapshot
+from radius.wire.codes import AttributeType
+from radius.wire.packet import build_attribute
+from tests.radius.proxy.world import World, access_request, home_server, make_snapshot, parse
 
 HOSTS = ("192.0.2.1", "192.0.2.2", "2001:db8::1")
 NETWORKS = ("198.51.100.0/24", "198.51.100.7/32", "2001:db8:1::/48", "")
@@ -119,3 +122,35 @@ class TestSwap:
         with pytest.raises(ValueError, match="secret"):
             world.engine.swap(snapshot)
         assert seen(world.engine) == before
+
+
+POINTS = st.dictionaries(
+    st.sampled_from(["a/1", "a/2", "b/1", "c/1"]),
+    st.tuples(st.sampled_from(["one.example", "two.example", ""]), st.booleans()),
+)
+
+
+class TestOperators:
+    @given(st.lists(POINTS, min_size=1, max_size=5))
+    def test_they_are_found_as_from_the_last_snapshot_alone(self, steps: list[dict[str, tuple[str, bool]]]) -> None:
+        """Whichever clients came, went, or changed what they are called: names lead where they would without them."""
+        server = home_server("a/1/coa", library=None)
+        snapshot = replace(make_snapshot(clients=()), dynamic_authorization_servers={server.key: server})
+        operators = Operators(snapshot)
+        for points in steps:
+            clients = {
+                key: replace(client_of(key, ""), operator_name=name, dynamic_authorization_server=server.key * takes)
+                for key, (name, takes) in points.items()
+            }
+            before = {client.key: client for client in snapshot.clients}
+            snapshot, difference = follow(snapshot, dict(sorted(clients.items())), snapshot.home_servers)
+            keys = (*difference.removed_clients, *(client.key for client in difference.changed_clients))
+            gone = [before[key] for key in keys if key in before]
+            operators.follow(snapshot, gone, difference.changed_clients)
+            fresh = Operators(snapshot)
+            assert operators.is_nobody == fresh.is_nobody
+            for name in ("one.example", "two.example"):
+                request = parse(access_request(build_attribute(AttributeType.OPERATOR_NAME, f"1{name}".encode())))
+                assert operators.find(request) == fresh.find(request)
+                for library in ("a", "b", "c"):
+                    assert operators.choose(library, request) == fresh.choose(library, request)
