@@ -70,6 +70,7 @@ class SnapshotFollower(Generic[AnySnapshot]):
         self._prepare: Callable[[], None] | None = prepare
         self._unsaved: AnySnapshot | None = None  # in force, and not on disk yet
         self._save_after = float("-inf")
+        self._listener: socket.socket | None = None  # of announcements
         self._has_told = False
         self._refused_revision = -1
         self._failure = ""
@@ -90,7 +91,7 @@ class SnapshotFollower(Generic[AnySnapshot]):
         self._wake.close()
 
     def _follow(self) -> None:
-        listener = self._bind()
+        self._listener = listener = self._bind()
         try:
             while True:
                 self._look()
@@ -159,16 +160,26 @@ class SnapshotFollower(Generic[AnySnapshot]):
         if self._saved is None or self._unsaved is None:
             return
         path, sealer = self._saved
-        began = time.thread_time()
+        snapshot, began = self._unsaved, time.thread_time()
         try:
-            save_snapshot(path, self._unsaved, sealer, pause=lambda: time.sleep(PIECE_PAUSE_SECONDS))
+            save_snapshot(path, snapshot, sealer, pause=self._look_aside)
         except OSError as error:
             if not self._has_told:
                 self._has_told = True
                 _log.warning("snapshot_not_saved", extra={"error": error.strerror or str(error)})
         else:
-            self._unsaved = None
+            if self._unsaved is snapshot:
+                self._unsaved = None
             self._save_after = time.monotonic() + SAVE_PAUSE * (time.thread_time() - began)
+
+    def _look_aside(self) -> None:
+        """A pause while a snapshot is saved; what is announced meanwhile does not wait until that is done."""
+        if self._listener is None:
+            time.sleep(PIECE_PAUSE_SECONDS)
+        elif select.select([self._listener], [], [], PIECE_PAUSE_SECONDS)[0]:
+            drain_announcements(self._listener)
+            self._look()
+            self._looked()
 
     def _note_failure(self, failure: str) -> None:
         """One line when the registry goes away, one when it is back."""

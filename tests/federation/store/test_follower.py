@@ -8,9 +8,10 @@ import pytest
 
 from federation.errors import SnapshotRejected
 from federation.snapshot import Federation, Snapshot
+from federation.store import follower as follower_module
 from federation.store.announcements import announce
 from federation.store.follower import SnapshotFollower
-from federation.store.saved import load_snapshot
+from federation.store.saved import load_snapshot, save_snapshot
 from federation.trust.keystore import NodeKey, Sealer
 from tests.support.processes import wait_until
 
@@ -172,6 +173,28 @@ class TestFollower:
         saved = load_snapshot(path, Snapshot, sealer)
         assert saved is not None
         assert saved.revision == 7
+
+    def test_change_does_not_wait_while_a_snapshot_is_saved(
+        self, follow: Follow, tmp_path: Path, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is in force before the earlier one is on disk, and is saved after it."""
+        registry = Registry(revision=7)
+        seen: list[tuple[int, list[int]]] = []
+
+        def save_slowly(path: Path, snapshot: Snapshot, sealer: Sealer, pause: Callable[[], None]) -> None:
+            if snapshot.revision == 7:
+                registry.revision = 8
+                announce(tmp_path, 8)
+                for _ in range(1000):  # pieces
+                    pause()
+            seen.append((snapshot.revision, registry.handed_on.copy()))
+            save_snapshot(path, snapshot, sealer, pause)
+
+        monkeypatch.setattr(follower_module, "save_snapshot", save_slowly)
+        monkeypatch.setattr(follower_module, "POLL_SECONDS", 0.1)
+        follow(registry)
+        wait_until(lambda: len(seen) == 2, "both to be saved")
+        assert seen == [(7, [7, 8]), (8, [7, 8])]
 
     def test_what_the_disk_did_not_take_is_saved_later(
         self, follow: Follow, tmp_path: Path, sealer: Sealer, caplog: pytest.LogCaptureFixture
