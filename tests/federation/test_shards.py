@@ -36,6 +36,13 @@ class TestShards:
         assert sum(mine is not its for mine, its in zip(shards.parts, copy.parts, strict=True)) == 1
         assert max(map(len, shards.parts)) < 50
 
+    def test_most_can_go_at_once(self) -> None:
+        """Several that lie together are removed from one copy of their part, and the first still has them."""
+        names = [f"r{number}.example" for number in range(5000)]
+        shards = Shards((name, 1) for name in names)
+        assert dict(shards.replace(names[1:], {})) == {names[0]: 1}
+        assert len(shards) == 5000
+
     def test_what_is_not_there_is_not_found(self) -> None:
         """As of every mapping."""
         shards = Shards({"a.example": 1})
