@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+LONE_ROLES = ("proxy", "home", "api", "recorder")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `biebroam` command with these arguments, else its own; a worker of `serve` goes straight to its role."""
@@ -37,12 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if settings_text is not None:
         sys.exit(run_worker(settings_text))
     words = sys.argv[1:] if arguments is None else arguments
-    if len(words) == 1 and words[0] in (
-        "proxy",
-        "home",
-        "api",
-        "recorder",
-    ):  # nothing to parse: it answers a tenth of a second earlier
+    if len(words) == 1 and words[0] in LONE_ROLES:  # nothing to parse: it answers a tenth of a second earlier
         sys.exit(Node().serve_alone(words[0], None))
     from api.commands.registration import hoist_place
 
