@@ -2,14 +2,14 @@
 
 An established connection that is lost is nearly always a peer that restarts, and patrons wait: it is dialled within a
 moment, at a random time, so that not all of its peers come in the same millisecond. After an attempt that failed the
-pause is half a second, and doubles up to a minute. New requests do not shorten it, or a busy realm would hammer a peer
-that is down. What is not here: who dials.
+pause is a twentieth of a second, and doubles up to a minute. New requests do not shorten it, or a busy realm would
+hammer a peer that is down. What is not here: who dials.
 """
 
 from typing import Final
 
 AT_ONCE_SECONDS: Final = 0.05  # at most, after a connection that stood
-FIRST_PAUSE_SECONDS: Final = 0.5
+FIRST_PAUSE_SECONDS: Final = 0.05  # a peer that restarts is away for some hundredths of a second
 MAXIMUM_PAUSE_SECONDS: Final = 60.0
 SETTLED_SECONDS: Final = 0.5  # one that was lost before it stood this long counts as a failed attempt
 _JITTER: Final = 0.25

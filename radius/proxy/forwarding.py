@@ -5,6 +5,7 @@ is not here: who may ask, and what an answer is worth (`engine`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Final
 
 from federation.events import Outcome
@@ -20,6 +21,7 @@ from radius.proxy.answers import Answers
 from radius.proxy.clients import REQUEST_WITHIN_LIBRARY
 from radius.proxy.exchange import Exchange
 from radius.proxy.loops import NONCE_OCTETS, LoopGuard, hop_counter_of
+from radius.proxy.pacing import Pacing
 from radius.proxy.ports import Flow, FlowOpener, Listener, Stream, StreamOpener
 from radius.proxy.protection import Protection
 from radius.proxy.replies import DIVERTING_CAUSES
@@ -49,6 +51,7 @@ class Forwarding:
         "_new_names",
         "_open_flow",
         "_open_stream",
+        "_pacing",
         "_pins",
         "_policy",
         "_random_fraction",
@@ -85,6 +88,7 @@ class Forwarding:
         self.protection = Protection(answers.notices)
         self.watch = Watch(answers.notices, random_octets)
         self._answers = answers
+        self._pacing = Pacing(self._send_again)
         self._pins = Pins()
         self._draining: list[Upstream] = []
         self._schedule: Schedule[Exchange] = Schedule()
@@ -317,22 +321,25 @@ class Forwarding:
         upstream.address, upstream.lost_at = upstream.server.host, None
         upstream.standing.add(stream)
         self.watch.see(upstream, HopEvent.TRANSPORT_READY, now)
-        for exchange in upstream.identifiers.waiting_on(stream):
-            realm, slot = exchange.realm, exchange.slot
-            if realm is None or slot is None or slot.flow is not stream:  # the connection was lost meanwhile
-                continue
-            if slot.identifier in answered_elsewhere:
-                continue
-            refusal = self._write(exchange, realm, upstream, slot.identifier)
-            if refusal is None:
-                upstream.repeats += 1
-                stream.send(exchange.octets)
+        waiting = upstream.identifiers.waiting_on(stream)
+        is_asked = [each.slot is not None and each.slot.identifier not in answered_elsewhere for each in waiting]
+        self._pacing.begin(stream, compress(waiting, is_asked), now)
+
+    def _send_again(self, exchange: Exchange, stream: Stream) -> None:
+        realm, upstream, slot = exchange.realm, exchange.upstream, exchange.slot
+        if realm is None or upstream is None or slot is None or slot.flow is not stream:  # it waits there no more
+            return
+        if self._write(exchange, realm, upstream, slot.identifier) is None:
+            upstream.repeats += 1
+            stream.send(exchange.octets)
 
     def interrupt(self, upstream: Upstream, streams: Sequence[Stream], now: float) -> None:
         """A connection was lost, or could not be made: what waits on it goes another way, or waits for the next one."""
         flows = upstream.identifiers.flows
         lost = [stream for stream in streams if stream in flows]
         upstream.standing.difference_update(lost)
+        for stream in lost:
+            self._pacing.forget(stream)
         if upstream.standing or upstream.is_draining:
             for stream in lost:
                 self._leave(upstream, stream, now)
@@ -371,7 +378,7 @@ class Forwarding:
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while there is nothing to wait for."""
         earliest = self._tidy_at
-        for time in (self._schedule.next_timer(), self.watch.next_timer()):
+        for time in (self._schedule.next_timer(), self.watch.next_timer(), self._pacing.next_timer()):
             if time is not None and (earliest is None or time < earliest):
                 earliest = time
         return earliest
@@ -380,6 +387,7 @@ class Forwarding:
         """What is due is done: requests sent again or given up, home servers asked, ports given back."""
         for exchange in self._schedule.take_due(now, DUE_AT_ONCE):
             self._repeat(exchange, now)
+        self._pacing.on_timer(now)
         self.watch.on_timer(now)
         if self._tidy_at is not None and now >= self._tidy_at:
             grown = [upstream.shrink() for upstream in self.upstreams.values()]

@@ -13,11 +13,11 @@ class TestBackoff:
     def test_failed_attempts_come_later_and_later(self) -> None:
         """Each pause is twice the one before, up to a minute."""
         backoff = Backoff()
-        pauses = [backoff.next_pause(0.0, float(number)) for number in range(10)]
-        assert pauses[:4] == [FIRST_PAUSE_SECONDS, 1.0, 2.0, 4.0]
+        pauses = [backoff.next_pause(0.0, float(number)) for number in range(12)]
+        assert pauses[:4] == [FIRST_PAUSE_SECONDS * factor for factor in (1, 2, 4, 8)]
         assert pauses[-1] == MAXIMUM_PAUSE_SECONDS
 
-    def test_pause_is_never_shorter_than_half_a_second_after_a_failure(self) -> None:
+    def test_pause_after_a_failure_is_never_shorter_than_the_first(self) -> None:
         """Chance makes a pause longer, never shorter."""
         assert Backoff().next_pause(1.0, 0.0) > Backoff().next_pause(0.0, 0.0) == FIRST_PAUSE_SECONDS
 
@@ -46,7 +46,7 @@ class TestBackoff:
             backoff.succeed(100.0 * number)
             backoff.spoil(100.0 * number + 59)
             pauses.append(backoff.next_pause(0.0, 100.0 * number + 59))
-        assert pauses == [FIRST_PAUSE_SECONDS, 1.0, 2.0, 4.0]
+        assert pauses == [FIRST_PAUSE_SECONDS * factor for factor in (1, 2, 4, 8)]
 
     def test_garbage_once_in_a_while_is_no_failure(self) -> None:
         """One that stood for a minute is dialled at once, however it ended; one that never stood has failed."""

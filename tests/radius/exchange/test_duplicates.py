@@ -195,7 +195,9 @@ class TestBounds:
         table.receive(b"key", FIRST, "ap", 0.0)
         table.answer(b"key", FIRST, b"answer", 0.0)
         gc.collect()
-        assert not any(map(gc.is_tracked, table._entries.values()))  # pyright: ignore[reportPrivateUsage] - as above
+        entries = [entry for part in table._parts for entry in part.values()]  # pyright: ignore[reportPrivateUsage] - as above
+        assert len(entries) == len(table) > 0
+        assert not any(map(gc.is_tracked, entries))
 
 
 class TestTimer:
@@ -272,3 +274,15 @@ class TestModel:
         table.on_timer(now + 3 * SLACK)  # once for each time that the timer may have been late above, and for itself
         assert len(table) == sum(1 for _, _, expires_at in naive.values() if expires_at > now)
         assert table.pending_of("ap") == sum(1 for _, answer, at in naive.values() if answer is None and at > now)
+
+    def test_no_part_is_large(self) -> None:
+        """A dict that is written anew, since what it holds comes and goes, is a pause of the packet path."""
+        table = Duplicates()
+        for number in range(10_000):
+            table.receive(number.to_bytes(8), FIRST, "ap", 0.0)
+            table.answer(number.to_bytes(8), FIRST, b"answer", 0.0)
+        assert len(table) == 10_000
+        assert max(map(len, table._parts)) < 100  # pyright: ignore[reportPrivateUsage] - as above
+        table.on_timer(100.0)
+        assert len(table) == 0
+        assert not any(table._parts)  # pyright: ignore[reportPrivateUsage] - as above

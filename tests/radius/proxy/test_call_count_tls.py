@@ -62,8 +62,8 @@ from tests.radius.wire.kernels import HAS_COMPILER, chosen
 AT_ONCE = 8
 ROUNDS = 10
 # More than over UDP, where each datagram is given to the engine by itself.
-MORE_WITHOUT_NATIVE_PARTS = {"in": 18, "out": 21}  # pyOpenSSL takes each record by itself
-MORE_WITH_NATIVE_PARTS = {"in": 0, "out": 3}  # a packet that is sent goes through its stream, trunk and link
+MORE_WITHOUT_NATIVE_PARTS = {"in": 19, "out": 22}  # pyOpenSSL takes each record by itself
+MORE_WITH_NATIVE_PARTS = {"in": 0, "out": 4}  # a packet that is sent goes through its stream, trunk and link
 WITH_NATIVE_PARTS = """
 import json, sys
 from radius.transport.tls import records
