@@ -9,12 +9,12 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 from radius.wire.codes import AttributeType
 from radius.wire.packet import build_attribute
+from tests.radius.proxy.counting import count_into
 from tests.radius.proxy.world import World, access_request, eap, make_snapshot, mppe_keys, parse, respond
 from tests.radius.wire.kernels import HAS_COMPILER, chosen
 
@@ -43,12 +43,7 @@ def count_calls() -> Counter[str]:
     world = World(make_snapshot())
     log_in(world, 0)  # ports are opened and names looked up once
     found: Counter[str] = Counter()
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call":
-            found[frame.f_code.co_qualname] += 1
-        elif event == "c_call":
-            found[getattr(argument, "__qualname__", "?")] += 1
+    profile = count_into(found)
 
     for number in range(1, LOGINS + 1):
         request = access_request(ATTRIBUTES, identifier=number, authenticator=number.to_bytes(16))

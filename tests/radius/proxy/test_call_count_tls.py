@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -31,6 +30,7 @@ from radius.transport.tls.versions import RadiusVersion
 from radius.wire.authenticators import KeyedSecret
 from radius.wire.framing import PacketFrames
 from tests.radius.proxy import test_call_count
+from tests.radius.proxy.counting import count_into
 from tests.radius.proxy.streams import (
     CLIENT_NAME,
     HOME_NAME,
@@ -214,12 +214,7 @@ def count_calls(side: str) -> Counter[str]:
     world = TlsWorld(side)
     world.log_in(0, lambda work: work())  # ports are opened and names looked up once
     found: Counter[str] = Counter()
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call":
-            found[frame.f_code.co_qualname] += 1
-        elif event == "c_call":
-            found[getattr(argument, "__qualname__", "?")] += 1
+    profile = count_into(found)
 
     def run(work: Callable[[], None]) -> None:
         gc.disable()  # what it would finalise meanwhile is other tests'

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
-from types import FrameType
 from typing import Final
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from federation.shards import Shards
 from federation.snapshot import Client, HomeServer, Realm, SharedSecret, Snapshot
 from radius.proxy.service import ProxyService, ProxySockets
+from tests.radius.proxy.counting import count_into
 from tests.radius.proxy.test_swaps import follow
 from tests.radius.proxy.world import make_snapshot
 
@@ -94,12 +94,7 @@ def name_home_server(before: Snapshot) -> Snapshot:
 async def count_calls(libraries: int, make: Callable[[Snapshot], Snapshot]) -> Counter[str]:
     """The calls in the thread of the packet path, Python's and built-in ones, by name."""
     found: Counter[str] = Counter()
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call":
-            found[frame.f_code.co_qualname] += 1
-        elif event == "c_call":
-            found[getattr(argument, "__qualname__", "?")] += 1
+    profile = count_into(found)
 
     service = ProxyService(ProxySockets(()), loop_key=bytes(32))
     service.start()
