@@ -88,7 +88,7 @@ class Forwarding:
         self.protection = Protection(answers.notices)
         self.watch = Watch(answers.notices, random_octets)
         self._answers = answers
-        self._pacing = Pacing(self._send_again)
+        self._pacing: Pacing[Exchange] = Pacing(self._send_again)
         self._pins = Pins()
         self._draining: list[Upstream] = []
         self._schedule: Schedule[Exchange] = Schedule()
@@ -422,10 +422,10 @@ class Forwarding:
                 self.watch.see(upstream, HopEvent.UNANSWERED, now)
             exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())
             self.protection.miss(exchange, upstream.key, now)
-            if self.protection.may_repeat(exchange, upstream.key, now):
+            # Over a connection nothing is sent twice (RFC 6613 §2.6.1).
+            if not upstream.is_stream and self.protection.may_repeat(exchange, upstream.key, now):
                 upstream.repeats += 1
-                if not upstream.is_stream:  # over a connection nothing is sent twice (RFC 6613 §2.6.1)
-                    slot.flow.send(exchange.octets)
+                slot.flow.send(exchange.octets)
         exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
 
     def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:

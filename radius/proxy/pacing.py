@@ -7,27 +7,28 @@ leaves some of them for five seconds.
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from radius.proxy.exchange import Exchange
 from radius.proxy.ports import Stream
 
 PORTION: Final = 64
 PORTION_SECONDS: Final = 0.01
 
+Item = TypeVar("Item")
 
-class Pacing:
+
+class Pacing(Generic[Item]):
     """The requests that are still to be sent on connections that stand, each once."""
 
     __slots__ = ("_due", "_send", "_waiting")
 
-    def __init__(self, send: Callable[[Exchange, Stream], None]) -> None:
+    def __init__(self, send: Callable[[Item, Stream], None]) -> None:
         """`send` looks whether the request still waits on that stream, and sends it if so."""
         self._send = send
-        self._waiting: dict[Stream, dict[Exchange, None]] = {}
+        self._waiting: dict[Stream, dict[Item, None]] = {}
         self._due: float | None = None
 
-    def begin(self, stream: Stream, exchanges: Iterable[Exchange], now: float) -> None:
+    def begin(self, stream: Stream, exchanges: Iterable[Item], now: float) -> None:
         """The stream's connection stands: a portion is sent now, the others follow."""
         waiting = self._waiting.setdefault(stream, {})
         for exchange in exchanges:
@@ -48,7 +49,7 @@ class Pacing:
             for stream, waiting in list(self._waiting.items()):
                 self._send_portion(stream, waiting, now)
 
-    def _send_portion(self, stream: Stream, waiting: dict[Exchange, None], now: float) -> None:
+    def _send_portion(self, stream: Stream, waiting: dict[Item, None], now: float) -> None:
         portion = list(islice(waiting, PORTION))
         for exchange in portion:
             del waiting[exchange]

@@ -1,8 +1,7 @@
 """What waited for a connection: in portions, each request once, and none for a connection that is lost."""
 
-from typing import Any, cast
+from typing import cast
 
-from radius.proxy.exchange import Exchange
 from radius.proxy.pacing import PORTION, PORTION_SECONDS, Pacing
 from radius.proxy.ports import Stream
 
@@ -12,14 +11,14 @@ class Sent:
 
     def __init__(self) -> None:
         self.numbers: list[tuple[str, int]] = []
-        self.pacing = Pacing(cast("Any", self._send))
+        self.pacing: Pacing[int] = Pacing(self._send)
 
-    def _send(self, exchange: int, stream: str) -> None:
-        self.numbers.append((stream, exchange))
+    def _send(self, number: int, stream: Stream) -> None:
+        self.numbers.append((cast("str", stream), number))
 
     def begin(self, stream: str, numbers: range, now: float) -> None:
         """Numbers stand for requests: it asks only which is which."""
-        self.pacing.begin(cast("Stream", stream), cast("list[Exchange]", numbers), now)
+        self.pacing.begin(cast("Stream", stream), numbers, now)
 
 
 class TestPacing:
