@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from federation.snapshot import ForeignAnchor, Snapshot
+from radius.exchange.liveness import HopState
 from radius.proxy.service import ProxyService
 from radius.transport.tls.contexts import Trust
 from radius.transport.tls.versions import RadiusVersion
@@ -340,7 +341,9 @@ class TestHomeServers:
         federation.home.answer = lambda _: None
         device = await federation.device()
         assert device.link.send(access_request(keyed=RADSEC))
-        await until(lambda: federation.service.engine.upstreams["home/tls"].repeats > 0)
+        upstream = federation.service.engine.upstreams["home/tls"]
+        await until(lambda: upstream.liveness.state is not HopState.UP)  # the time of the first repeat is over
+        assert upstream.repeats == 0
         asked = [request for request in federation.home.requests if request.code == Code.ACCESS_REQUEST]
         assert len(asked) == 1
 
