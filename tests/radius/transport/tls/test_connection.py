@@ -12,23 +12,15 @@ from OpenSSL import SSL
 
 from radius.errors import DropReason
 from radius.transport.outbox import Waiting, flush_all
-from radius.transport.tls import records
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection, one_by_one
 from radius.transport.tls.contexts import Judge, Trust
 from radius.transport.tls.identity import PeerIdentity
 from tests.radius.transport.tls.members import Authority, names_of
-from tests.radius.wire.kernels import HAS_COMPILER, load_records
 
 PACKET = bytes((1, 7)) + (20).to_bytes(2) + bytes(16)
 SECONDS = 5.0
 
-
-@pytest.fixture(params=["python", "native"], autouse=True)
-def kind_of_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs with the native part that reads and writes records, and without."""
-    if request.param == "native" and not HAS_COMPILER:
-        pytest.skip("the native part is optional; it needs gcc and python3-dev")
-    monkeypatch.setattr(records, "native", load_records() if request.param == "native" else None)
+pytestmark = pytest.mark.usefixtures("kind_of_records")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from typing import cast
 import pytest
 from OpenSSL import SSL
 
-from radius.transport.tls import records
 from radius.transport.tls.connection import (
     FORGIVEN_OCTETS,
     MAX_QUEUED_OCTETS,
@@ -38,19 +37,12 @@ from tests.radius.transport.tls.hand_made import (
     HandMadeEnd,
 )
 from tests.radius.transport.tls.members import Authority, names_of
-from tests.radius.wire.kernels import HAS_COMPILER, load_records
 
 PACKET = bytes((1, 7)) + (20).to_bytes(2) + bytes(16)
 LARGEST = bytes((1, 7)) + (4096).to_bytes(2) + bytes(4092)
 READ_OCTETS = 16_384  # what comes at once
 
-
-@pytest.fixture(params=["python", "native"], autouse=True)
-def kind_of_records(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs with the native part that reads and writes records, and without."""
-    if request.param == "native" and not HAS_COMPILER:
-        pytest.skip("the native part is optional; it needs gcc and python3-dev")
-    monkeypatch.setattr(records, "native", load_records() if request.param == "native" else None)
+pytestmark = pytest.mark.usefixtures("kind_of_records")
 
 
 @pytest.fixture(scope="module")
