@@ -45,7 +45,7 @@ TOGETHER = $(MAKE) --no-print-directory -j 2 --output-sync=target
 PYTEST = $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 COMPILER = $(shell command -v cc)$(CI)
 
-test: $(BIN)/python ## everything that has to hold (ten minutes on 2 cores, with what it installs)
+test: $(BIN)/python ## everything that has to hold (ten minutes on 2 cores, when Debian's packages are there)
 	@$(TOGETHER) $(if $(COMPILER),$(COMPILED)/.run) peers check covered
 	@echo "The others of the tests, and those of what is compiled; what they say comes at their ends."
 	@$(TOGETHER) uncovered $(if $(COMPILER),native)
