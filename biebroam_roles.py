@@ -223,8 +223,10 @@ def run_roles(
 
     from config.logging import configure_logging
     from federation.statistics.worker import live
+    from radius.transport.udp import choose_segmentation
 
     configure_logging(settings.log_level, settings.log_format, fields={"worker": "+".join(names)})
+    choose_segmentation(wanted=settings.udp_segmentation)
     beat = lifeline.beat if lifeline is not None else lambda: None
     try:
         is_alone = lifeline is None and len(names) == 1

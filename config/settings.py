@@ -58,6 +58,7 @@ class Settings:
     fticks_prefix: str = ""  # empty: F-TICKS/<name of the federation>/1.0
     fticks_station: str = "vendor-key-hashed"  # how devices' addresses are written in them
     radsec_folder: Path | None = None  # what `home` alone shows over RADIUS/TLS; None: `radsec` in the data directory
+    udp_segmentation: bool = True  # datagrams of one length to one receiver are given to the kernel as one
     require_crypto_binding: bool = False  # of devices that sign in with PEAP; not all of them know it
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat | None = None  # None: console on a terminal, else JSON

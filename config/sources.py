@@ -78,6 +78,7 @@ class _Read(BaseSettings):
         "static", "original", "vendor-hashed", "vendor-key-hashed", "fully-hashed", "fully-key-hashed"
     ] = "vendor-key-hashed"
     radsec_folder: Path | None = None
+    udp_segmentation: bool = True
     require_crypto_binding: bool = False
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat | None = None
@@ -213,6 +214,7 @@ def load_settings(
         fticks_prefix=read.fticks_prefix,
         fticks_station=read.fticks_station,
         radsec_folder=None if read.radsec_folder is None else root.absolute() / read.radsec_folder,
+        udp_segmentation=read.udp_segmentation,
         require_crypto_binding=read.require_crypto_binding,
         log_level=read.log_level,
         log_format=read.log_format,

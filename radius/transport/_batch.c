@@ -10,14 +10,30 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103 /* linux/udp.h; Linux 4.18 */
+#endif
 
 enum {
     MOST = 64,
     DATAGRAM = 4097, /* RFC 2865 §3 has 4096; padding beyond Length is ignored anyway */
     TRIES = 8,       /* ICMP errors of earlier datagrams that are told here, one at a call */
+    FEWEST = 3,      /* datagrams that are worth to be one; two cost what two cost */
+    SEGMENT = 1200,  /* octets of each of them, so that no path has to cut it: IPv6 carries 1,280 everywhere */
+    TOGETHER = 65000 /* octets of all of them, below the 65,507 of a datagram */
+};
+
+static int is_segmenting = 0; /* where the kernel can, and until it refuses */
+
+union segment_note {
+    struct cmsghdr first; /* for its alignment */
+    char octets[CMSG_SPACE(sizeof(uint16_t))];
 };
 
 static unsigned char buffer[MOST][DATAGRAM];
@@ -153,13 +169,106 @@ static socklen_t parse_address(PyObject *address, struct sockaddr_storage *to) {
     return 0;
 }
 
+/* A datagram that waits, and the receiver's place among those of its call. */
+struct item {
+    struct iovec piece;
+    int to;
+};
+
+/* Whether an error says that the datagrams can not be cut out of one (UDP_SEGMENT): a kernel that does not know it, a device
+   that computes no checksums, a path that takes less than one of them. */
+static int is_against_segments(int error) {
+    return error == EINVAL || error == EIO || error == EMSGSIZE || error == EOPNOTSUPP || error == ENOPROTOOPT;
+}
+
+/* Sends so many messages and counts the errors that were told; returns whether the kernel took them. The message that met an
+   error is tried once more, since the error was an earlier one's; one of several datagrams falls apart into them. */
+static int send_messages(int descriptor, struct mmsghdr *messages, int ready, long *errors) {
+    for (int sent = 0, is_again = 0; sent < ready;) {
+        int done = sendmmsg(descriptor, messages + sent, (unsigned)(ready - sent), MSG_DONTWAIT);
+        if (done > 0) {
+            sent += done, is_again = 0;
+            continue;
+        }
+        if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EBADF)) return 0; /* it takes no more */
+        const struct msghdr *failed = &messages[sent].msg_hdr;
+        if (failed->msg_iovlen > 1) {
+            int is_refused = done < 0 && is_against_segments(errno);
+            struct mmsghdr alone[MOST];
+            memset(alone, 0, sizeof alone);
+            for (size_t i = 0; i < failed->msg_iovlen; i++) {
+                alone[i].msg_hdr.msg_iov = failed->msg_iov + i, alone[i].msg_hdr.msg_iovlen = 1;
+                alone[i].msg_hdr.msg_name = failed->msg_name, alone[i].msg_hdr.msg_namelen = failed->msg_namelen;
+            }
+            long found = !is_refused;
+            int is_taken = send_messages(descriptor, alone, (int)failed->msg_iovlen, &found);
+            if (is_refused && is_taken && !found) is_segmenting = 0; /* one by one they go: so it shall be */
+            *errors += found, sent++, is_again = 0;
+            if (!is_taken) return 0;
+        } else {
+            ++*errors, sent += is_again, is_again = !is_again;
+        }
+    }
+    return 1;
+}
+
+/* Fills the messages with the datagrams, in their order but for those of the same length to the same receiver: these are
+   one, which the kernel takes through its layers once and cuts into them. Returns how many messages there are. */
+static int put_together(struct item *items, int waiting, struct sockaddr_storage *receivers, const socklen_t *lengths,
+                        struct mmsghdr *messages, struct iovec *pieces, union segment_note *notes) {
+    int ready = 0, placed = 0;
+    char is_placed[MOST] = {0};
+    memset(messages, 0, (size_t)waiting * sizeof *messages);
+    for (int i = 0; i < waiting; i++) {
+        if (is_placed[i]) continue;
+        struct msghdr *message = &messages[ready].msg_hdr;
+        size_t octets = items[i].piece.iov_len, most = octets ? TOGETHER / octets : 1, alike = 1;
+        int others[MOST];
+        message->msg_iov = pieces + placed;
+        pieces[placed++] = items[i].piece;
+        if (items[i].to >= 0) message->msg_name = &receivers[items[i].to], message->msg_namelen = lengths[items[i].to];
+        if (is_segmenting && octets <= SEGMENT) {
+            for (int j = i + 1; j < waiting && alike < most; j++)
+                if (!is_placed[j] && items[j].piece.iov_len == octets && items[j].to == items[i].to) others[alike++] = j;
+        }
+        if (alike < FEWEST) alike = 1;
+        for (size_t j = 1; j < alike; j++) pieces[placed++] = items[others[j]].piece, is_placed[others[j]] = 1;
+        message->msg_iovlen = alike;
+        if (alike > 1) {
+            uint16_t segment = (uint16_t)octets;
+            message->msg_control = &notes[ready], message->msg_controllen = sizeof notes[ready];
+            struct cmsghdr *note = CMSG_FIRSTHDR(message);
+            memset(&notes[ready], 0, sizeof notes[ready]);
+            note->cmsg_level = IPPROTO_UDP, note->cmsg_type = UDP_SEGMENT, note->cmsg_len = CMSG_LEN(sizeof segment);
+            memcpy(CMSG_DATA(note), &segment, sizeof segment);
+        }
+        ready++;
+    }
+    return ready;
+}
+
+/* The place of the address among the receivers, where it is put if it is new; -1 with an exception set if it is none. An
+   address that comes again is mostly the same object. */
+static int find_receiver(PyObject *address, PyObject **known, struct sockaddr_storage *receivers, socklen_t *lengths, int *count) {
+    for (int i = *count - 1; i >= 0; i--)
+        if (known[i] == address) return i;
+    lengths[*count] = parse_address(address, &receivers[*count]);
+    if (!lengths[*count]) return -1;
+    known[*count] = address;
+    return (*count)++;
+}
+
 /* send_many(descriptor, list, addressed): the octets of the list are on their way, or lost as datagrams are; where
-   `addressed`, the receiver stands after each. Returns how many errors of earlier datagrams were told meanwhile: the
-   datagram that met one is tried once more. */
+   `addressed`, the receiver stands after each. Those of one length to one receiver may leave before others that stand before
+   them. Returns how many errors of earlier datagrams were told meanwhile. */
 static PyObject *send_many(PyObject *module, PyObject *const *arguments, Py_ssize_t count) {
     struct mmsghdr messages[MOST];
     struct iovec pieces[MOST];
+    struct item items[MOST];
+    union segment_note notes[MOST];
     struct sockaddr_storage receivers[MOST];
+    socklen_t lengths[MOST];
+    PyObject *known[MOST]; /* borrowed: the list holds them */
     long errors = 0;
     (void)module;
     if (count != 3 || !PyList_Check(arguments[1])) {
@@ -169,40 +278,55 @@ static PyObject *send_many(PyObject *module, PyObject *const *arguments, Py_ssiz
     int descriptor = (int)PyLong_AsLong(arguments[0]), addressed = PyObject_IsTrue(arguments[2]);
     if (addressed < 0 || (descriptor == -1 && PyErr_Occurred())) return NULL;
     PyObject *list = arguments[1];
-    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(list);) {
-        int ready = 0, sent = 0, is_again = 0;
-        memset(messages, 0, sizeof messages);
-        for (; ready < MOST && at + addressed < PyList_GET_SIZE(list); ready++, at += 1 + addressed) {
+    for (Py_ssize_t at = 0; at + addressed < PyList_GET_SIZE(list);) { /* octets without their receiver are left */
+        int waiting = 0, different = 0;
+        for (; waiting < MOST && at + addressed < PyList_GET_SIZE(list); waiting++, at += 1 + addressed) {
             PyObject *octets = PyList_GET_ITEM(list, at);
             if (!PyBytes_Check(octets)) {
                 PyErr_SetString(PyExc_TypeError, "octets are bytes");
                 return NULL;
             }
-            pieces[ready].iov_base = PyBytes_AS_STRING(octets), pieces[ready].iov_len = (size_t)PyBytes_GET_SIZE(octets);
-            messages[ready].msg_hdr.msg_iov = &pieces[ready], messages[ready].msg_hdr.msg_iovlen = 1;
+            items[waiting].piece.iov_base = PyBytes_AS_STRING(octets);
+            items[waiting].piece.iov_len = (size_t)PyBytes_GET_SIZE(octets);
+            items[waiting].to = -1;
             if (addressed) {
-                messages[ready].msg_hdr.msg_name = &receivers[ready];
-                messages[ready].msg_hdr.msg_namelen = parse_address(PyList_GET_ITEM(list, at + 1), &receivers[ready]);
-                if (!messages[ready].msg_hdr.msg_namelen) return NULL;
+                items[waiting].to = find_receiver(PyList_GET_ITEM(list, at + 1), known, receivers, lengths, &different);
+                if (items[waiting].to < 0) return NULL;
             }
         }
-        if (!ready) break; /* octets without their receiver */
-        while (sent < ready) {
-            int done = sendmmsg(descriptor, messages + sent, (unsigned)(ready - sent), MSG_DONTWAIT);
-            if (done > 0) {
-                sent += done, is_again = 0;
-            } else if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EBADF)) {
-                break; /* the kernel takes no more */
-            } else {
-                errors++, sent += is_again, is_again = !is_again;
-            }
-        }
+        int ready = put_together(items, waiting, receivers, lengths, messages, pieces, notes);
+        send_messages(descriptor, messages, ready, &errors); /* what it does not take is lost; the others are tried */
     }
     return PyLong_FromLong(errors);
 }
 
+/* Whether the kernel knows UDP_SEGMENT. One that does not overlooks the note, and would send one long datagram. */
+static int can_segment(void) {
+    int value = 0, descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t length = sizeof value;
+    if (descriptor < 0) descriptor = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return 0;
+    int is_known = getsockopt(descriptor, IPPROTO_UDP, UDP_SEGMENT, &value, &length) == 0;
+    close(descriptor);
+    return is_known;
+}
+
+/* segment(wanted): whether datagrams of one length to one receiver are given to the kernel as one from now on; None asks.
+   Returns whether they were until now. */
+static PyObject *segment(PyObject *module, PyObject *wanted) {
+    int was = is_segmenting;
+    (void)module;
+    if (wanted != Py_None) {
+        int is_wanted = PyObject_IsTrue(wanted);
+        if (is_wanted < 0) return NULL;
+        is_segmenting = is_wanted && can_segment();
+    }
+    return PyBool_FromLong(was);
+}
+
 static PyMethodDef METHODS[] = {
     {"send_many", (PyCFunction)(void (*)(void))send_many, METH_FASTCALL, NULL},
+    {"segment", segment, METH_O, NULL},
     {"receive_many", (PyCFunction)(void (*)(void))receive_many, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -212,4 +336,7 @@ static struct PyModuleDef MODULE = {
     NULL,
 };
 
-PyMODINIT_FUNC PyInit__batch(void) { return PyModuleDef_Init(&MODULE); }
+PyMODINIT_FUNC PyInit__batch(void) {
+    is_segmenting = can_segment();
+    return PyModuleDef_Init(&MODULE);
+}

@@ -44,8 +44,17 @@ class Batch(Protocol):
         """
         ...  # Any: octets and addresses in turn, so that no pair is made for each
 
+    def segment(self, wanted: bool | None, /) -> bool:  # noqa: FBT001 - it takes no keywords
+        """Give datagrams of one length to one receiver to the kernel as one, or do not; None changes nothing.
+
+        Returns whether it was done until now. It ends by itself when the kernel or a device refuses it.
+        """
+        ...
+
     def send_many(self, descriptor: int, datagrams: list[Any], addressed: bool, /) -> int:  # noqa: FBT001 - it takes no keywords
         """Send octets, with the receiver after each where `addressed`; returns how many earlier errors were told.
+
+        Those of one length to one receiver may leave before others that stand before them.
 
         Raises:
             ValueError: an address is no address in numbers.
@@ -63,6 +72,15 @@ def _load_batch() -> Batch | None:
 
 batch: Batch | None = _load_batch()
 """None: there is none, and each datagram is a call of its own."""
+
+
+def choose_segmentation(*, wanted: bool) -> None:
+    """Whether datagrams of one length to one receiver are given to the kernel as one (UDP_SEGMENT, Linux 4.18).
+
+    They are on the network as they always are; a capture on this machine may show them in one piece.
+    """
+    if batch is not None:
+        batch.segment(wanted)
 
 
 def bind_udp(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:

@@ -1,7 +1,6 @@
 """What one turn of the event loop sends, sent together."""
 
 import socket
-from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from radius.transport import udp
 from radius.transport.outbox import MAX_WAITING, Outbox, Waiting, flush_all
 from radius.transport.udp import bind_udp, connect_udp
+from tests.radius.transport.arrivals import received
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
 
 
@@ -18,29 +18,6 @@ def _senders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if request.param == "batch" and not HAS_COMPILER:
         pytest.skip("the native sender is optional; it needs gcc and python3-dev")
     monkeypatch.setattr(udp, "batch", load_batch() if request.param == "batch" else None)
-
-
-@pytest.fixture(params=["127.0.0.1", "::1"])
-def receiver(request: pytest.FixtureRequest) -> Generator[socket.socket]:
-    """A bound socket of each family."""
-    with bind_udp(request.param, 0) as bound:
-        yield bound
-
-
-@pytest.fixture
-def sender(receiver: socket.socket) -> Generator[socket.socket]:
-    """A bound socket of the same family."""
-    with bind_udp(receiver.getsockname()[0], 0) as bound:
-        yield bound
-
-
-def received(bound: socket.socket) -> list[bytes]:
-    datagrams: list[bytes] = []
-    while True:
-        try:
-            datagrams.append(bound.recv(5000))
-        except BlockingIOError:
-            return datagrams
 
 
 class TestOutbox:
