@@ -23,8 +23,8 @@
 enum {
     MOST = 64,
     DATAGRAM = 4097, /* RFC 2865 §3 has 4096; padding beyond Length is ignored anyway */
+    PARSED = 256,    /* receivers whose addresses are kept in the kernel's form */
     TRIES = 8,       /* ICMP errors of earlier datagrams that are told here, one at a call */
-    FEWEST = 3,      /* datagrams that are worth to be one; two cost what two cost */
     SEGMENT = 1200,  /* octets of each of them, so that no path has to cut it: IPv6 carries 1,280 everywhere */
     TOGETHER = 65000 /* octets of all of them, below the 65,507 of a datagram */
 };
@@ -231,7 +231,6 @@ static int put_together(struct item *items, int waiting, struct sockaddr_storage
             for (int j = i + 1; j < waiting && alike < most; j++)
                 if (!is_placed[j] && items[j].piece.iov_len == octets && items[j].to == items[i].to) others[alike++] = j;
         }
-        if (alike < FEWEST) alike = 1;
         for (size_t j = 1; j < alike; j++) pieces[placed++] = items[others[j]].piece, is_placed[others[j]] = 1;
         message->msg_iovlen = alike;
         if (alike > 1) {
@@ -247,12 +246,32 @@ static int put_together(struct item *items, int waiting, struct sockaddr_storage
     return ready;
 }
 
-/* The place of the address among the receivers, where it is put if it is new; -1 with an exception set if it is none. An
-   address that comes again is mostly the same object. */
+/* The addresses that were parsed lately. Tuples do not change, and these are held, so that none is another's place. */
+static struct {
+    PyObject *address;
+    struct sockaddr_storage parsed;
+    socklen_t length;
+} parsed[PARSED];
+
+/* Writes the address in the kernel's form, and returns its length; 0 with an exception set if it is none. */
+static socklen_t look_up_address(PyObject *address, struct sockaddr_storage *to) {
+    size_t place = ((uintptr_t)address >> 4) % PARSED;
+    if (parsed[place].address != address) {
+        socklen_t length = parse_address(address, to);
+        if (!length) return 0;
+        parsed[place].parsed = *to, parsed[place].length = length;
+        Py_XSETREF(parsed[place].address, Py_NewRef(address));
+    }
+    memcpy(to, &parsed[place].parsed, parsed[place].length);
+    return parsed[place].length;
+}
+
+/* The place of the address among the receivers of a call, where it is put if it is new; -1 with an exception set if it is
+   none. An address that comes again is mostly the same object. */
 static int find_receiver(PyObject *address, PyObject **known, struct sockaddr_storage *receivers, socklen_t *lengths, int *count) {
     for (int i = *count - 1; i >= 0; i--)
         if (known[i] == address) return i;
-    lengths[*count] = parse_address(address, &receivers[*count]);
+    lengths[*count] = look_up_address(address, &receivers[*count]);
     if (!lengths[*count]) return -1;
     known[*count] = address;
     return (*count)++;
