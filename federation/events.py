@@ -4,7 +4,7 @@ Nothing here names a patron: the outer user part and every inner name stay out.
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from federation.reasons import RefusalReason
 
@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 
 class SignIn(NamedTuple):
-    """One final answer to an access point; a tuple, since one is made for each on the packet path."""
+    """One final answer to an access point."""
 
     at: float  # seconds since the epoch
     client: str  # key of the client
@@ -33,3 +33,10 @@ class SignIn(NamedTuple):
     seconds: float  # from the request to its answer
     revision: int  # of the snapshot that decided
     station: bytes = b""  # Calling-Station-Id as it came; it is hashed before anybody keeps it
+
+
+SignInFields: TypeAlias = tuple[float, str, str, str, str, str, str, RefusalReason | None, float, int, bytes]
+"""What a `SignIn` has, in its order, as the packet path tells it.
+
+The garbage collector leaves plain tuples of plain values alone, so the outcome of an accept is a plain string.
+"""

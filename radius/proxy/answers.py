@@ -1,10 +1,9 @@
 """What a client gets, and what is told of it: answers that repeats get again, refusals, silence."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import Final, cast
+from typing import Final
 
-from federation.events import Outcome, SignIn
+from federation.events import Outcome, SignInFields
 from federation.names import UserName, parse_user_name
 from federation.reasons import RefusalReason
 from radius.exchange.duplicates import Duplicates
@@ -14,11 +13,6 @@ from radius.proxy.replies import answer_accounting, refuse, refuse_change, repor
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet
 
-# The constructor of a named tuple is interpreted, and costs twice this.
-_build: Final = cast(
-    "Callable[[tuple[object, ...]], SignIn]",
-    partial(getattr(tuple, "__new__"), SignIn),  # noqa: B009 - its type is unknown
-)
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCOUNTING_REQUEST: Final = int(Code.ACCOUNTING_REQUEST)
 _USER_NAME: Final = int(AttributeType.USER_NAME)
@@ -35,7 +29,7 @@ class Answers:
         notices: Notices,
         duplicates: Duplicates,
         wall_clock: Callable[[], float],
-        emit: Callable[[SignIn], None],
+        emit: Callable[[SignInFields], None],
     ) -> None:
         """`wall_clock`: seconds since the epoch; `emit` takes what happened, and must not wait."""
         self.notices = notices
@@ -93,11 +87,11 @@ class Answers:
         self.notices.answered[octets[0]] += 1
         return exchange.listener.send(octets, exchange.source)
 
-    def tell(self, exchange: Exchange, outcome: Outcome, reason: RefusalReason | None, now: float) -> None:
+    def tell(self, exchange: Exchange, outcome: str, reason: RefusalReason | None, now: float) -> None:
         """Who counts and keeps what happened hears of it."""
         client, realm, upstream = exchange.client, exchange.realm, exchange.upstream
         packet = exchange.packet
-        fields = (
+        fields: SignInFields = (
             self.wall_clock(),
             client.key,
             client.library,
@@ -110,7 +104,8 @@ class Answers:
             exchange.revision,
             packet.value_of(_CALLING_STATION_ID),
         )
-        self._emit(_build(fields))
+        self.notices.told += 1
+        self._emit(fields)
 
 
 def _realm_of(packet: Packet) -> str:

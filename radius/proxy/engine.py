@@ -9,7 +9,7 @@ kept for repeats. What is not here: how packets travel (`service`), what may tra
 from collections.abc import Callable
 from typing import Final
 
-from federation.events import Outcome, SignIn
+from federation.events import Outcome, SignInFields
 from federation.reasons import RefusalReason
 from federation.snapshot import Difference, Realm, Snapshot
 from radius.errors import DropReason
@@ -41,7 +41,7 @@ from radius.wire.codes import EXPECTED_RESPONSES, AttributeType, Code
 from radius.wire.packet import HEADER_OCTETS, Packet, parse_packet
 from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_response
 
-MAX_SOURCES: Final = 4096  # client addresses with their ports; beyond, they are learnt anew
+MAX_SOURCES: Final = 4096  # of one listener, client addresses with their ports; beyond, they are learnt anew
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 _ACCESS_CHALLENGE: Final = int(Code.ACCESS_CHALLENGE)
@@ -58,7 +58,7 @@ _STREAM_CODES: Final = _AUTHENTICATION_CODES | _ACCOUNTING_CODES  # RADIUS/TLS h
 # Members of enums that are looked at for every packet: each look-up in its class costs 900 instructions.
 _NEW: Final = Seen.NEW
 _UP: Final = HopState.UP
-_ACCEPTED: Final = Outcome.ACCEPTED
+_ACCEPTED: Final = Outcome.ACCEPTED.value
 _USER_NAME_MISSING: Final = RefusalReason.USER_NAME_MISSING
 _STATE: Final = int(AttributeType.STATE)
 _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
@@ -76,7 +76,7 @@ class Engine:
         random_octets: Callable[[int], bytes],
         random_fraction: Callable[[], float],
         wall_clock: Callable[[], float],
-        emit: Callable[[SignIn], None],
+        emit: Callable[[SignInFields], None],
         loop_guard: LoopGuard,
         policy: RetransmissionPolicy = DEFAULT_POLICY,
     ) -> None:
@@ -101,7 +101,9 @@ class Engine:
         self.known_states = KnownStates()
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
         self._operators: Operators | None = None
-        self._sources: dict[tuple[Address, int], bytes] = {}
+        self._listener: Listener | None = None  # that was read last, and the names of its ports
+        self._names: dict[Address, bytes] = {}
+        self._names_by_listener: dict[int, dict[Address, bytes]] = {}
         self._loop_guard = loop_guard
         self.forwarding = Forwarding(
             self._answers,
@@ -244,12 +246,16 @@ class Engine:
 
     def _name(self, source: Address, listener: Listener) -> bytes:
         """What the keys of one port's requests at one listener begin with: the same octets each time."""
-        number = id(listener)
-        known = self._sources.get((source, number))
+        if listener is not self._listener:
+            self._listener = listener
+            if len(self._names_by_listener) >= MAX_SOURCES:
+                self._names_by_listener.clear()  # each connection is one
+            self._names = self._names_by_listener.setdefault(id(listener), {})
+        known = self._names.get(source)
         if known is None:
-            if len(self._sources) >= MAX_SOURCES:
-                self._sources.clear()  # a client may change its port with every request
-            known = self._sources[source, number] = f"{source} {number} ".encode()
+            if len(self._names) >= MAX_SOURCES:
+                self._names.clear()  # a client may change its port with every request
+            known = self._names[source] = f"{source} {id(listener)} ".encode()
         return known
 
     def _take(self, exchange: Exchange, routes: Routes, now: float) -> None:

@@ -28,6 +28,7 @@ class Notices:
         "drops",
         "refusals",
         "requested",
+        "told",
     )
 
     requested: list[int]
@@ -45,6 +46,7 @@ class Notices:
         self.answered = [0] * 256
         self.drops: Counter[str] = Counter()  # by DropReason
         self.refusals: Counter[str] = Counter()  # by RefusalReason
+        self.told = 0  # of what happened, to whoever records it
         self.accounting: Counter[str] = Counter()  # "forwarded", "local", or why it was meant to go and did not
 
     @property

@@ -12,7 +12,7 @@ from math import inf
 from time import monotonic, time
 from typing import Final
 
-from federation.events import SignIn
+from federation.events import SignInFields
 from federation.snapshot import Snapshot
 from radius.errors import DropReason
 from radius.proxy.discovering import Discovering
@@ -51,15 +51,23 @@ class ProxySockets:
 class ProxyService:
     """One proxy worker."""
 
-    def __init__(self, sockets: ProxySockets, *, loop_key: bytes, nameservers: Sequence[tuple[str, int]] = ()) -> None:
+    def __init__(
+        self,
+        sockets: ProxySockets,
+        *,
+        loop_key: bytes,
+        nameservers: Sequence[tuple[str, int]] = (),
+        max_events: int = MAX_EVENTS,
+    ) -> None:
         """Nothing is read before `start`; `loop_key` is this node's secret, the same for all its workers.
 
-        `nameservers` are asked where realms are discovered; without any, those of this machine.
+        `nameservers` are asked where realms are discovered; without any, those of this machine. `max_events` are kept
+        until somebody takes them.
         """
         self.notices = Notices(_write_notice)
-        self._events: deque[SignIn] = deque(maxlen=MAX_EVENTS)
+        self._events: deque[SignInFields] = deque(maxlen=max_events)
         self._events_lost = 0
-        self._is_recorded = False  # until somebody takes events, none is missed
+        self._told_before: int | None = None  # when events were last taken; None: nobody has yet, so none is missed
         self.outboxes: list[Waiting] = []  # in which something waits for the end of the turn
         self.streams = Streams(sockets.streams, self)
         self.engine = Engine(
@@ -69,7 +77,7 @@ class ProxyService:
             random_octets=RandomPool().take,
             random_fraction=random.random,  # jitter, no secret
             wall_clock=time,
-            emit=self._emit,
+            emit=self._events.append,
             loop_guard=LoopGuard(loop_key),
         )
         self.streams.attach(self.engine)
@@ -137,7 +145,7 @@ class ProxyService:
             "accounting": dict(self.notices.accounting),
             "outstanding": engine.outstanding,
             "duplicates_remembered": len(engine.duplicates),
-            "events_lost": self._events_lost,
+            "events_lost": self.events_lost,
             "clients": {key: client.counters for key, client in engine.clients.states.items()},
             "home_servers": {key: upstream.counters for key, upstream in engine.upstreams.items()},
             **self.streams.counters(),
@@ -145,17 +153,19 @@ class ProxyService:
             "peers": self.streams.peers(),
         }
 
-    def take_events(self) -> list[SignIn]:
+    @property
+    def events_lost(self) -> int:
+        """How many events were too many since somebody takes them."""
+        if self._told_before is None:
+            return 0
+        return self._events_lost + self.notices.told - self._told_before - len(self._events)
+
+    def take_events(self) -> list[SignInFields]:
         """Return what happened since the last time, the oldest first; what did not fit is counted."""
-        self._is_recorded = True
+        self._events_lost, self._told_before = self.events_lost, self.notices.told
         events = list(self._events)
         self._events.clear()
         return events
-
-    def _emit(self, event: SignIn) -> None:
-        if self._is_recorded and len(self._events) == MAX_EVENTS:
-            self._events_lost += 1
-        self._events.append(event)
 
     def _guard(self, work: Callable[[], None]) -> Callable[[], None]:
         """The callback with the one net under it: a bug costs one packet and is seen, and the timer is kept."""

@@ -32,7 +32,7 @@ from tests.radius.proxy.streams import (
     trust_of,
     until,
 )
-from tests.radius.proxy.world import access_request
+from tests.radius.proxy.world import access_request, read_sign_in
 from tests.radius.transport.tls.members import Authority, nai_realm, names_of
 from tests.support.nameserver import scripted_nameserver, start_knot
 from tests.support.processes import free_port
@@ -174,7 +174,7 @@ class TestFound:
         assert len(home.connections) == 1
         counters = [proxy.counter(f"discovery_{name}") for name in ("found", "waits", "hits", "held", "learned")]
         assert counters == [1, 1, 1, 0, 1]
-        event = proxy.service.take_events()[-1]
+        event = read_sign_in(proxy.service.take_events()[-1])
         place = f"discovered:good.example/radius.good.example:{proxy.ports['good']}"
         assert (event.realm, event.home, event.home_server) == ("good.example", "", place)
         assert event.outcome is Outcome.ACCEPTED

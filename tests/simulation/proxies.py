@@ -18,6 +18,7 @@ from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.ports import Flow
 from radius.proxy.upstreams import Upstream
+from tests.radius.proxy.world import read_sign_in
 from tests.simulation import octets
 from tests.simulation.federations import ACCOUNTING_PORT, PORT, Registry
 from tests.simulation.ledger import Ledger, Violation, demand
@@ -121,7 +122,7 @@ class Proxy:
             random_octets=random.randbytes,
             random_fraction=random.random,
             wall_clock=lambda: self.network.now + self.clock_offset,
-            emit=self.events.append,
+            emit=lambda fields: self.events.append(read_sign_in(fields)),
             loop_guard=LoopGuard(f"the key of proxy number {self.number}".encode()),
         )
         self._listeners = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from federation.events import Outcome
 from radius.errors import DropReason
 from radius.transport.tls.connection import Closing
 from radius.wire.codes import Code
@@ -23,7 +24,7 @@ from tests.radius.proxy.streams import (
     until,
 )
 from tests.radius.proxy.test_streams import Federation
-from tests.radius.proxy.world import access_request
+from tests.radius.proxy.world import access_request, read_sign_in
 from tests.radius.transport.tls.members import Authority
 
 PENDING = 200
@@ -57,7 +58,7 @@ class TestConnectionThatClosesWithRequestsPending:
         federation.home.release(list(federation.home.requests))
         assert (await other.ask(access_request(keyed=RADSEC))).code == Code.ACCESS_ACCEPT
         assert engine.notices.drops[DropReason.LATE_RESPONSE] == PENDING
-        assert [event.outcome for event in federation.service.take_events()] == ["accepted"]
+        assert [read_sign_in(each).outcome for each in federation.service.take_events()] == [Outcome.ACCEPTED]
 
     async def test_of_a_home_server_all_are_asked_again(self, federation: Federation) -> None:
         """200 wait on it: on the next connection they are new requests, and each is answered (RFC 6613 §2.6.1)."""

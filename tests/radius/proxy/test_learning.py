@@ -105,7 +105,7 @@ class Outside(World):
             random_octets=self._random,
             random_fraction=lambda: 0.5,
             wall_clock=lambda: 1.7e9,
-            emit=self.events.append,
+            emit=self.told.append,
             loop_guard=LoopGuard(b"k" * 32),
         )
         self.engine.swap(snapshot or make_snapshot(discovery=POLICY))

@@ -175,7 +175,7 @@ class TestRelay:
         world.send(access_request(identifier=7, authenticator=b"a" * 16))
         flow, request = world.forward_one()
         world.send(access_request(identifier=7, authenticator=b"b" * 16))
-        world.events.clear()
+        world.told.clear()
         world.answer(flow, respond(request))
         assert world.take_answers() == []
         assert world.events == []

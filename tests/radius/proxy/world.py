@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from itertools import count
 from typing import Any
 
-from federation.events import SignIn
+from federation.events import Outcome, SignIn, SignInFields
 from federation.policy import DEFAULT_DENIED_REALMS
 from federation.snapshot import Client, Federation, HomeServer, Realm, SharedSecret, Snapshot
 from radius.errors import DropReason
@@ -98,6 +98,12 @@ class FakeListener:
         return not self.is_closed
 
 
+def read_sign_in(fields: SignInFields) -> SignIn:
+    """What was told, as a value."""
+    told = SignIn._make(fields)
+    return told._replace(outcome=Outcome(told.outcome))
+
+
 class World:
     """An engine and everything around it."""
 
@@ -106,7 +112,7 @@ class World:
         self.listener = FakeListener()
         self.accounting = FakeListener(is_accounting=True)
         self.flows: list[FakeFlow] = []
-        self.events: list[SignIn] = []
+        self.told: list[SignInFields] = []
         self.lines: list[tuple[str, Mapping[str, object]]] = []
         self.is_network_up = True
         self._numbers = count(1)
@@ -117,11 +123,16 @@ class World:
             random_octets=self._random,
             random_fraction=lambda: 0.5,
             wall_clock=lambda: 1.7e9,
-            emit=self.events.append,
+            emit=self.told.append,
             loop_guard=LoopGuard(node_key),
         )
         if snapshot is not None:
             self.engine.swap(snapshot)
+
+    @property
+    def events(self) -> list[SignIn]:
+        """What was told, the oldest first."""
+        return [read_sign_in(fields) for fields in self.told]
 
     def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
         if not self.is_network_up:
