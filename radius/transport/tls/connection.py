@@ -1,9 +1,10 @@
 """One RADIUS/TLS connection, either end: handshake, packets in both directions, deadlines, a bounded way out.
 
-What waits at a wake-up goes out as one record, with Nagle's delay off. A peer that does not read is cut off, and one
-whose stream can not be followed is too (RFC 6613 §2.6.4). So is one that sends many records and hardly a packet: to
-KeyUpdates, HelloRequests, tickets and records of an octet OpenSSL sets no bound. What is not here: who the peer may be
-(`contexts`), what its packets mean (`on_packets`), and when a lost connection is dialled again.
+What waits at a wake-up goes out in one write, a record for each packet, with Nagle's delay off. A peer that does not
+read is cut off, and one whose stream can not be followed is too (RFC 6613 §2.6.4). So is one that sends many records
+and hardly a packet: to KeyUpdates, HelloRequests, tickets and records of an octet OpenSSL sets no bound. What is not
+here: who the peer may be (`contexts`), what its packets mean (`on_packets`), and when a lost connection is dialled
+again.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from radius.transport.tls.identity import PeerIdentity, read_identity
 from radius.transport.tls.records import Records, State, describe, explain, open_records, take_records
 from radius.transport.tls.versions import RadiusVersion
 
-FULL_OCTETS: Final = 16_384  # of one record (RFC 8446 §5.1): they do not wait for the end of a long turn
+FULL_OCTETS: Final = 16_384  # they do not wait for the end of a long turn
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
 MAX_WASTE_OCTETS: Final = 1 << 17  # of records beyond what packets account for; one packet octet by octet is less
 FORGIVEN_OCTETS: Final = 1 << 13  # of them at each check
