@@ -15,7 +15,7 @@ from radius.transport.outbox import Waiting, flush_all
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection, one_by_one
 from radius.transport.tls.contexts import Judge, Trust
 from radius.transport.tls.identity import PeerIdentity
-from tests.radius.transport.tls.members import Authority, names_of
+from tests.radius.transport.tls.members import Authority, names_of, split_records
 
 PACKET = bytes((1, 7)) + (20).to_bytes(2) + bytes(16)
 SECONDS = 5.0
@@ -396,6 +396,38 @@ class TestBatches:
             end.close()
             flush_all(turn)
             assert len(wire.written) == 4  # the packet and close_notify, once
+
+        run_in_loop(run())
+
+    @pytest.mark.parametrize("ends_with_packet", [True, False])
+    def test_tickets_go_with_the_first_packet(self, server: Trust, client: Trust, *, ends_with_packet: bool) -> None:
+        """Alone they would make a FreeRADIUS wait; they may come at any time (RFC 8446 §4.6.1)."""
+
+        async def run() -> None:
+            here, turn = End(), list[Waiting]()
+            tls = client.dial(anybody, "fed.example.org")
+            end = TlsConnection(server.accept(anybody), here.events(), Deadlines(), turn)
+            wire = join(end, tls)
+            tls.sendall(PACKET)
+            end.data_received(tls.bio_read(1 << 16))
+            assert here.packets == [PACKET]
+            assert wire.written == []
+            if ends_with_packet:
+                assert end.send(PACKET)
+                flush_all(turn)
+            else:
+                end.close()
+            (octets,) = wire.written
+            assert len(split_records(octets)) == 3  # two tickets, and what they came with
+            tls.bio_write(octets)
+            if ends_with_packet:
+                assert tls.recv(65_536) == PACKET
+                assert end.send(PACKET)
+                flush_all(turn)
+                assert len(split_records(wire.written[1])) == 1
+            else:
+                with pytest.raises(SSL.ZeroReturnError):
+                    tls.recv(1)
 
         run_in_loop(run())
 
