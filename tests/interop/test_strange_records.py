@@ -111,7 +111,7 @@ class TestOpenssl:
             program = [require_program("openssl", "openssl"), *arguments]
             with Program(program, members.folder / "s_client.log", takes_input=True) as client:
                 await until(lambda: service.streams.counters()["tls_connections"] == 1, SECONDS)
-                await until(lambda: "read R BLOCK" in client.output, SECONDS)
+                await until(lambda: "Verify return code" in client.output, SECONDS)
                 client.say("K")
                 await until(lambda: UPDATED in client.output, SECONDS)
                 await asyncio.sleep(0.3)

@@ -308,7 +308,7 @@ class TestHandshakes:
         """A packet in front of the handshake could be replayed: no ticket allows it (RFC 8446 §8, RFC 9325 §3.4)."""
         packet, session = place.folder / "packet", place.folder / "session.pem"
         packet.write_bytes(STATUS_SERVER)
-        first = await self.knock(place, "-tls1_3", "-sess_out", session)
+        first = await self.knock(place, "-tls1_3", "-sess_out", session, asks=STATUS_SERVER)
         assert "New, TLSv1.3" in first
         assert session.exists()
         second = await self.knock(place, "-tls1_3", "-sess_in", session, "-early_data", packet)
@@ -324,12 +324,19 @@ class TestHandshakes:
         assert place.service.streams.counters()["tls_handshakes"] == 1
         assert await place.is_well()
 
-    async def knock(self, place: Place, *options: str | Path, says: bytes = b"") -> str:
-        """What `openssl s_client` prints of a connection of the member's; it is told something, and then to end."""
+    async def knock(self, place: Place, *options: str | Path, asks: bytes = b"", says: bytes = b"") -> str:
+        """What `openssl s_client` prints of a connection of the member's; it is told something, and then to end.
+
+        What it `asks` is answered by then.
+        """
         before = place.service.streams.counters()["tls_handshakes"]
         process = await asyncio.to_thread(start_openssl, place, *options)
         try:
             await until(lambda: place.service.streams.counters()["tls_handshakes"] != before, SECONDS)
+            if asks:
+                assert process.stdin is not None
+                process.stdin.write(asks)
+                process.stdin.flush()
             await asyncio.sleep(0.3)  # until it has taken what comes with the handshake
         finally:
             output, _ = await asyncio.to_thread(process.communicate, says, SECONDS)

@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.processes import require_program
 
-ATTEMPTS = 3
 PHASE2 = {"ttls-pap": "auth=PAP", "ttls-mschapv2": "auth=MSCHAPV2", "peap-mschapv2": "auth=MSCHAPV2"}
 
 
@@ -26,20 +25,6 @@ class EapolResult:
     def is_complete(self) -> bool:
         """The patron is in, and the access point has the same keys as the device."""
         return self.succeeded and self.keys_matched >= 1 and self.keys_mismatched == 0
-
-
-def log_in_until_answered(log_in: Callable[[], EapolResult]) -> EapolResult:
-    """The first login that got an answer, be it a refusal; after three without one, the last.
-
-    For a FreeRADIUS that asks over TLS: 3.2.1 may stand still for 15 s with a connection that it has just opened (its
-    issue 3501), which is seen on a busy machine, and is well with the next.
-    """
-    result = log_in()
-    for _ in range(ATTEMPTS - 1):
-        if "EAPOL test timed out" not in result.output:
-            break
-        result = log_in()
-    return result
 
 
 def log_in_with_eapol(

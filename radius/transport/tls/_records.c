@@ -182,44 +182,25 @@ static PyObject *take(PyObject *object, PyObject *nothing) {
     return take_records((Records *)object);
 }
 
-/* Whether the first octets of the buffer are in records. */
-static int encrypt(Records *self, const unsigned char *plain, int size) {
-    for (int at = 0; at < size;) {
-        int done = ssl_write(self->ssl, (void *)(plain + at), size - at);
-        if (done <= 0) return 0;
-        at += done;
-    }
-    return 1;
-}
-
-/* seal(list): the packets, in as few records as hold them, that are to travel now; None: nothing can be sent any more. */
+/* seal(list): the packets, each in a record of its own, that are to travel now; None: nothing can be sent any more. */
 static PyObject *seal(PyObject *object, PyObject *packets) {
     Records *self = (Records *)object;
-    unsigned char plain[RECORD];
-    int filled = 0;
     if (!PyList_Check(packets)) {
         PyErr_SetString(PyExc_TypeError, "packets are a list");
         return NULL;
     }
-    err_clear_error();
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(packets); i++) {
-        PyObject *packet = PyList_GET_ITEM(packets, i);
-        if (!PyBytes_Check(packet)) {
+        if (!PyBytes_Check(PyList_GET_ITEM(packets, i))) {
             PyErr_SetString(PyExc_TypeError, "packets are bytes");
             return NULL;
         }
-        const char *octets = PyBytes_AS_STRING(packet);
-        for (Py_ssize_t left = PyBytes_GET_SIZE(packet); left > 0;) {
-            int piece = left < RECORD - filled ? (int)left : RECORD - filled;
-            memcpy(plain + filled, octets, (size_t)piece);
-            filled += piece, octets += piece, left -= piece;
-            if (filled == RECORD) {
-                if (!encrypt(self, plain, filled)) goto ended;
-                filled = 0;
-            }
-        }
     }
-    if (filled && !encrypt(self, plain, filled)) goto ended;
+    err_clear_error();
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(packets); i++) {
+        PyObject *packet = PyList_GET_ITEM(packets, i);
+        int size = (int)PyBytes_GET_SIZE(packet);
+        if (size && ssl_write(self->ssl, PyBytes_AS_STRING(packet), size) != size) goto ended;
+    }
     return take_records(self);
 ended:
     err_clear_error();

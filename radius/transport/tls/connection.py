@@ -1,9 +1,14 @@
 """One RADIUS/TLS connection, either end: handshake, packets in both directions, deadlines, a bounded way out.
 
-What waits at a wake-up goes out as one record, with Nagle's delay off. A peer that does not read is cut off, and one
-whose stream can not be followed is too (RFC 6613 §2.6.4). So is one that sends many records and hardly a packet: to
-KeyUpdates, HelloRequests, tickets and records of an octet OpenSSL sets no bound. What is not here: who the peer may be
-(`contexts`), what its packets mean (`on_packets`), and when a lost connection is dialled again.
+What waits at a wake-up goes out in one write, a record for each packet, with Nagle's delay off. A peer that does not
+read is cut off, and one whose stream can not be followed is too (RFC 6613 §2.6.4). So is one that sends many records
+and hardly a packet: to KeyUpdates, HelloRequests, tickets and records of an octet OpenSSL sets no bound. What is not
+here: who the peer may be (`contexts`), what its packets mean (`on_packets`), and when a lost connection is dialled
+again.
+
+The tickets of a TLS 1.3 server go with its first packet. FreeRADIUS 3.2.1 as a client (its issue 3501) reads from a
+connection that has something for it until a packet comes, blocking, in its only thread for sockets, and with that
+connection locked. Were it tickets, its own first request would wait for the read, and the read for the answer.
 """
 
 import asyncio
@@ -20,12 +25,12 @@ from OpenSSL import SSL
 
 from radius.errors import DropReason
 from radius.transport.outbox import Waiting
-from radius.transport.tls.contexts import read_chain, read_version
+from radius.transport.tls.contexts import has_tickets, read_chain, read_version
 from radius.transport.tls.identity import PeerIdentity, read_identity
 from radius.transport.tls.records import Records, State, describe, explain, open_records, take_records
 from radius.transport.tls.versions import RadiusVersion
 
-FULL_OCTETS: Final = 16_384  # of one record (RFC 8446 §5.1): they do not wait for the end of a long turn
+FULL_OCTETS: Final = 16_384  # they do not wait for the end of a long turn
 MAX_QUEUED_OCTETS: Final = 1 << 20  # 256 packets of the largest size: a peer that is so far behind does not read
 MAX_WASTE_OCTETS: Final = 1 << 17  # of records beyond what packets account for; one packet octet by octet is less
 FORGIVEN_OCTETS: Final = 1 << 13  # of them at each check
@@ -106,6 +111,7 @@ class TlsConnection(asyncio.Protocol):
         self._events = events
         self._deadlines = deadlines
         self._records: Records | None = None  # after the handshake
+        self._tickets = b""  # which wait for something that is said
         self._turn = turn
         self._transport: asyncio.Transport | None = None
         self._queue: list[bytes] = []
@@ -256,6 +262,8 @@ class TlsConnection(asyncio.Protocol):
             self._pump()  # the alert
             self._refuse()
             return False
+        if has_tickets(self._tls):
+            self._tickets = take_records(self._tls)
         self._pump()
         self.chain = read_chain(self._tls)
         try:
@@ -335,6 +343,8 @@ class TlsConnection(asyncio.Protocol):
     def _write(self, octets: bytes) -> None:
         transport = self._transport
         if octets and transport is not None and not transport.is_closing():
+            if self._tickets:
+                octets, self._tickets = self._tickets + octets, b""
             transport.write(octets)
 
     def _end(self, reason: Closing) -> None:

@@ -87,6 +87,10 @@ class Trust:
         connection.set_connect_state()
         return connection
 
+    def has_accepted(self, connection: SSL.Connection) -> bool:
+        """Whether a connection is the server's end of one."""
+        return connection.get_context() is self._server
+
     def _find_own_anchor(self) -> str:
         store = self._build_store()
         peer, *others = (crypto.X509.from_cryptography(each) for each in self._chain)
@@ -177,6 +181,16 @@ def is_believed(
         and trust.credentials.foreign_anchors_pem == met.credentials.foreign_anchors_pem
     )
     return has_same_anchors or trust.believes(chain)
+
+
+def has_tickets(connection: SSL.Connection) -> bool:
+    """Whether what waits to travel after the handshake are tickets, which nobody asked for.
+
+    In TLS 1.3 the server's OpenSSL makes two (RFC 8446 §4.6.1), also where sessions are not resumed, and pyOpenSSL has
+    no way to tell it not to.
+    """
+    trust, _ = connection.get_app_data()
+    return _is_tls_1_3(connection) and bool(trust.has_accepted(connection))
 
 
 def _is_tls_1_3(connection: SSL.Connection) -> bool:

@@ -30,7 +30,7 @@ DEADLINES: Final = Deadlines(first_packet=None, idle=None)  # the server may hav
 ADDRESS_SECONDS: Final = 1.0  # for one of several given addresses: the next one may answer
 RENEW_AGAIN_SECONDS: Final = 60.0  # after one that should have taken the place of another and did not
 PROBATION_SECONDS: Final = 1.0  # in TLS 1.3 a server's refusal of our certificate comes after our end of the handshake
-SETTLE_SECONDS: Final = 0.05  # of a first one: FreeRADIUS overlooks a packet that comes together with our Finished
+SETTLE_SECONDS: Final = 0.05  # of a first one: what is asked at once waits for a no that is not far
 LEAST_DRAIN_SECONDS: Final = 5.0  # for answers on a connection whose successor was long in coming
 _SPOILT: Final = frozenset((Closing.MALFORMED, Closing.NO_PACKETS))  # by what the server sent
 LINGER_SECONDS: Final = 1.0  # a connection with nothing outstanding is kept so long: for an answer to Status-Server

@@ -52,7 +52,11 @@ class Records(Protocol):
         ...
 
     def seal(self, packets: list[bytes], /) -> bytes | None:
-        """Return records with the packets, and whatever waited to travel before; None: nothing can be sent any more."""
+        """Return records, each with one packet, behind whatever waited to travel; None: nothing can be sent any more.
+
+        FreeRADIUS (3.2, also its newest) takes one packet a record: as a server it ends a connection that brings a
+        record with two, as a client it finds the second when something else comes.
+        """
         ...
 
     def take(self) -> bytes:
@@ -100,7 +104,8 @@ class PythonRecords:
     def seal(self, packets: list[bytes], /) -> bytes | None:
         """Return records with the packets, and whatever waited to travel before; None: nothing can be sent any more."""
         try:
-            self._tls.sendall(b"".join(packets))
+            for packet in packets:
+                self._tls.sendall(packet)
         except SSL.Error:
             return None
         return self.take()

@@ -115,3 +115,13 @@ def shake_hands(client: SSL.Connection, server: SSL.Connection) -> bool:
     except SSL.Error:  # in TLS 1.3 the refusal comes after the client's end is done
         is_refused = True
     return not is_refused
+
+
+def split_records(octets: bytes) -> list[bytes]:
+    """Each with its header (RFC 8446 §5.1)."""
+    found: list[bytes] = []
+    while octets:
+        end = 5 + int.from_bytes(octets[3:5])
+        found.append(octets[:end])
+        octets = octets[end:]
+    return found

@@ -15,7 +15,7 @@ from radius.transport.outbox import Waiting, flush_all
 from radius.transport.tls.connection import Closing, Deadlines, Events, TlsConnection, one_by_one
 from radius.transport.tls.contexts import Judge, Trust
 from radius.transport.tls.identity import PeerIdentity
-from tests.radius.transport.tls.members import Authority, names_of
+from tests.radius.transport.tls.members import Authority, names_of, split_records
 
 PACKET = bytes((1, 7)) + (20).to_bytes(2) + bytes(16)
 SECONDS = 5.0
@@ -348,8 +348,8 @@ class TestBatches:
 
         run_in_loop(run())
 
-    def test_full_record_does_not_wait(self, server: Trust, client: Trust) -> None:
-        """In a long turn what fills a record is written at once, and the rest at its end, all in order."""
+    def test_much_does_not_wait(self, server: Trust, client: Trust) -> None:
+        """In a long turn each four of the largest packets are written at once, the rest at its end, all in order."""
 
         async def run() -> None:
             here, turn = End(), list[Waiting]()
@@ -364,7 +364,7 @@ class TestBatches:
             flush_all(turn)
             assert len(wire.written) == 3
             tls.bio_write(b"".join(wire.written))
-            assert b"".join(tls.recv(65_536) for _ in range(3)) == b"".join(sent)
+            assert [tls.recv(65_536) for _ in sent] == sent
 
         run_in_loop(run())
 
@@ -384,9 +384,8 @@ class TestBatches:
             flush_all(turn)
             assert turn == []
             (octets,) = wire.written
-            assert len(octets) < 32 * len(PACKET)  # one record
             tls.bio_write(octets)
-            assert tls.recv(65_536) == PACKET * 30
+            assert [tls.recv(65_536) for _ in range(30)] == [PACKET] * 30
             end.pause_writing()
             assert end.send(PACKET)
             flush_all(turn)
@@ -397,6 +396,38 @@ class TestBatches:
             end.close()
             flush_all(turn)
             assert len(wire.written) == 4  # the packet and close_notify, once
+
+        run_in_loop(run())
+
+    @pytest.mark.parametrize("ends_with_packet", [True, False])
+    def test_tickets_go_with_the_first_packet(self, server: Trust, client: Trust, *, ends_with_packet: bool) -> None:
+        """Alone they would make a FreeRADIUS wait; they may come at any time (RFC 8446 §4.6.1)."""
+
+        async def run() -> None:
+            here, turn = End(), list[Waiting]()
+            tls = client.dial(anybody, "fed.example.org")
+            end = TlsConnection(server.accept(anybody), here.events(), Deadlines(), turn)
+            wire = join(end, tls)
+            tls.sendall(PACKET)
+            end.data_received(tls.bio_read(1 << 16))
+            assert here.packets == [PACKET]
+            assert wire.written == []
+            if ends_with_packet:
+                assert end.send(PACKET)
+                flush_all(turn)
+            else:
+                end.close()
+            (octets,) = wire.written
+            assert len(split_records(octets)) == 3  # two tickets, and what they came with
+            tls.bio_write(octets)
+            if ends_with_packet:
+                assert tls.recv(65_536) == PACKET
+                assert end.send(PACKET)
+                flush_all(turn)
+                assert len(split_records(wire.written[1])) == 1
+            else:
+                with pytest.raises(SSL.ZeroReturnError):
+                    tls.recv(1)
 
         run_in_loop(run())
 

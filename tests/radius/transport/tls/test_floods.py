@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 from OpenSSL import SSL
 
+from radius.transport.outbox import Waiting
 from radius.transport.tls.connection import (
     FORGIVEN_OCTETS,
     MAX_QUEUED_OCTETS,
@@ -36,7 +37,7 @@ from tests.radius.transport.tls.hand_made import (
     Content,
     HandMadeEnd,
 )
-from tests.radius.transport.tls.members import Authority, names_of
+from tests.radius.transport.tls.members import Authority, names_of, split_records
 
 PACKET = bytes((1, 7)) + (20).to_bytes(2) + bytes(16)
 LARGEST = bytes((1, 7)) + (4096).to_bytes(2) + bytes(4092)
@@ -125,7 +126,7 @@ class Ends:
             one_by_one(lambda _, packet, __: packets.append(packet)),
             lambda _, reason: closings.append(reason),
         )
-        ours, wire = TlsConnection(tls, events, Deadlines()), Wire()
+        ours, wire = TlsConnection(tls, events, Deadlines(), list[Waiting]()), Wire()
         ours.connection_made(wire)
         while not (theirs.receive(wire.read()) and ours.is_ready):
             said = theirs.take()
@@ -135,6 +136,8 @@ class Ends:
         if left:
             ours.data_received(left)
         theirs.take_over()
+        ours.send(PACKET)  # with it go a server's tickets
+        ours.flush()
         wire.read()
         wire.written = 0
         return Meeting(ours, theirs, wire, packets, closings)
@@ -151,15 +154,6 @@ def in_loop(test: Callable[[], None]) -> None:
 
     with asyncio.Runner() as runner:
         runner.run(cast("Coroutine[None, None, None]", run()))
-
-
-def split_records(octets: bytes) -> list[bytes]:
-    found: list[bytes] = []
-    while octets:
-        end = 5 + int.from_bytes(octets[3:5])
-        found.append(octets[:end])
-        octets = octets[end:]
-    return found
 
 
 # What OpenSSL lets a peer send without end: its content, whether to a dialled end, and in TLS 1.3.
