@@ -109,6 +109,7 @@ class SnapshotFeed(Generic[AnySnapshot]):
                 self._swap(saved)
                 self._follower.revision = saved.revision if saved.is_up_to_date else -1
         finally:
+            gc.freeze()  # or the next new object begins that walk
             gc.enable()
 
     async def start(self) -> None:
@@ -120,6 +121,9 @@ class SnapshotFeed(Generic[AnySnapshot]):
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_LOOK_SECONDS):
                 await self._looked.wait()
+        # What is there now, modules and the first snapshot, stays for long: the collector looks at what comes later.
+        # Frozen with each change, too, a cycle would stay for ever that goes later, or that nobody needs any more.
+        gc.freeze()
 
     async def stop(self) -> None:
         """It is followed no more."""
@@ -170,9 +174,6 @@ class SnapshotFeed(Generic[AnySnapshot]):
     def _swap(self, snapshot: AnySnapshot) -> None:
         self._swap_in_service(snapshot)
         self.revision = snapshot.revision
-        # What is there now stays for long, or goes without the collector's help: a compilation leaves no cycles behind.
-        # The collector's pauses, of 70 ms with the tables of a busy proxy, are those of what came since.
-        gc.freeze()
 
     def _note_refusal(self, reasons: tuple[str, ...]) -> None:
         self.refused = reasons
@@ -188,11 +189,13 @@ def _without_collector(work: Callable[[], Made]) -> Made:
 
     It would last a tenth of a second with 100,000 realms, and nobody else of the process has the interpreter meanwhile.
     """
+    before = gc.get_count()[0]
     gc.disable()
     try:
         return work()
     finally:
-        gc.freeze()  # or the next new object begins that walk
+        if gc.get_count()[0] - before > COLLECTOR_OBJECTS:  # a change makes a few hundred
+            gc.freeze()  # or the next new object begins that walk
         gc.enable()
 
 

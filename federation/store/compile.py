@@ -4,10 +4,11 @@ import hmac
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select, true
+from sqlalchemy import ColumnElement, Connection, bindparam, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from federation.errors import NotFound, SnapshotRejected
@@ -39,6 +40,8 @@ from federation.store.tables.registry import (
     RealmRow,
 )
 from federation.trust.keystore import Sealer
+
+_ONLY: Final = "libraries"
 
 
 def read_revision(session: Session | Connection) -> int:
@@ -215,11 +218,11 @@ def read_members(session: Session, sealer: Sealer, only: Sequence[str] | None = 
             *row, realms=[], home_servers=[], accounting_servers=[], clients=[], dynamic_authorization_servers=[]
         )
         # Sorted here: databases order text each in their own way.
-        for row in sorted(session.execute(query), key=lambda row: row[0])
+        for row in sorted(session.execute(query, {_ONLY: only}), key=lambda row: row[0])
     }
     realms = select(RealmRow.library_id, RealmRow.name, RealmRow.includes_subrealms)
     realms = realms.where(_among(RealmRow.library_id, only)).order_by(RealmRow.position, RealmRow.name)
-    for library, name, includes_subrealms in session.execute(realms):
+    for library, name, includes_subrealms in session.execute(realms, {_ONLY: only}):
         if library in members:
             members[library].realms.append((name, includes_subrealms))
     _read_home_servers(session, sealer, members, only)
@@ -230,7 +233,13 @@ def read_members(session: Session, sealer: Sealer, only: Sequence[str] | None = 
 
 
 def _among(column: InstrumentedAttribute[str], only: Sequence[str] | None) -> ColumnElement[bool]:
-    return true() if only is None else column.in_(only)
+    """The condition that a statement is for those libraries, which go with it as the values of `_ONLY`."""
+    return true() if only is None else _is_named(column)
+
+
+@cache  # what SQLAlchemy makes of a list refers to itself: made for each change, it would be there until collected
+def _is_named(column: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    return column.in_(bindparam(_ONLY, expanding=True))
 
 
 def _read_home_servers(
@@ -248,7 +257,9 @@ def _read_home_servers(
         HomeServerRow.require_message_authenticator,
     )
     query = query.where(_among(HomeServerRow.library_id, only)).order_by(HomeServerRow.position, HomeServerRow.id)
-    for library, name, transport, host, port, accounting_port, weight, sealed, required in session.execute(query):
+    for library, name, transport, host, port, accounting_port, weight, sealed, required in session.execute(
+        query, {_ONLY: only}
+    ):
         if library in members:
             context = HomeServerRow.context_of(library, name)
             server = HomeServer(
@@ -294,7 +305,7 @@ def _read_clients(session: Session, sealer: Sealer, members: Mapping[str, Member
     )
     query = query.where(_among(AccessPointRow.library_id, only)).order_by(AccessPointRow.name)
     nas_key = sealer.derive(b"operator-nas-identifier")
-    for row in session.execute(query):
+    for row in session.execute(query, {_ONLY: only}):
         library, name, address, sealed, port = row.library_id, row.name, row.address, row.sealed_secret, row.coa_port
         member = members.get(library)
         if member is not None:

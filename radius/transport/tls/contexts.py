@@ -6,6 +6,7 @@ connection is judged by the certificate that it shows.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from cryptography import x509
@@ -70,7 +71,8 @@ class Trust:
         """The SHA-256 fingerprint of the anchor that our own chain ends in; empty when we do not have it."""
         self._server = self._build(SSL.TLS_SERVER_METHOD)
         self._client = self._build(SSL.TLS_CLIENT_METHOD)
-        self._server.set_alpn_select_callback(self._select_protocol)
+        # Not a method of ours: then the context held the trust, and the collector alone would let go of the two.
+        self._server.set_alpn_select_callback(partial(_select_protocol, versions))
         self._client.set_alpn_protos(list(list_protocols(versions)))
 
     def accept(self, judge: Judge) -> SSL.Connection:
@@ -161,9 +163,6 @@ class Trust:
         # Our own certificate at the far end: we talk to ourselves, or to a mirror.
         return identity.fingerprint != self._own and judge(identity)
 
-    def _select_protocol(self, connection: SSL.Connection, offered: list[bytes]) -> bytes:
-        return select_protocol(offered, self.versions, is_tls_1_3=_is_tls_1_3(connection))
-
 
 def is_believed(
     trust: Trust | None, chain: tuple[x509.Certificate, ...], identity: PeerIdentity | None, met: Trust | None
@@ -191,6 +190,10 @@ def has_tickets(connection: SSL.Connection) -> bool:
     """
     trust, _ = connection.get_app_data()
     return _is_tls_1_3(connection) and bool(trust.has_accepted(connection))
+
+
+def _select_protocol(versions: frozenset[RadiusVersion], connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    return select_protocol(offered, versions, is_tls_1_3=_is_tls_1_3(connection))
 
 
 def _is_tls_1_3(connection: SSL.Connection) -> bool:

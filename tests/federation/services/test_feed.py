@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import weakref
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -63,6 +64,13 @@ class Service:
             raise ValueError("the certificate can not be used")
         self.swapped.append(snapshot.revision)
         self.changed.set()
+
+
+class Cycle:
+    """Refers to itself, as what an event loop or a database's library makes often does."""
+
+    def __init__(self) -> None:
+        self.itself = self
 
 
 def feed_for(
@@ -146,6 +154,34 @@ class TestFeed:
         looks.append(gc.get_stats()[0]["collections"])
         assert service.swapped == [1]
         assert looks[0] == looks[1]
+        await feed.stop()
+        gc.unfreeze()
+
+    async def test_change_hides_nothing_from_the_collector(self, registry: Registry, tmp_path: Path) -> None:
+        """What is in a cycle while a change comes into force, and of no use then or later, is found and goes."""
+        service = Service()
+        left: list[weakref.ref[Cycle]] = []
+        kept: list[list[int]] = []
+
+        def compile_and_leave(session: Session) -> Snapshot:
+            left.append(weakref.ref(Cycle()))
+            kept.extend([] for _ in range(COLLECTOR_OBJECTS // 2))
+            return compile_for_proxy(session, registry.sealer, HOMES)
+
+        feed = feed_for(registry, tmp_path, service, compile_and_leave)
+        await feed.start()
+        open_connection = Cycle()
+        left.append(weakref.ref(open_connection))
+        gc.collect()
+        frozen = gc.get_freeze_count()
+        kept.extend([] for _ in range(3 * COLLECTOR_OBJECTS // 4))  # of packets, so that it is about to look
+        await asyncio.to_thread(change, registry)
+        await asyncio.to_thread(wait_until, lambda: feed.revision == 2, "the change", 5)
+        del open_connection
+        gc.collect()
+        assert len(left) == 3
+        assert [reference() for reference in left[1:]] == [None, None]
+        assert gc.get_freeze_count() <= frozen
         await feed.stop()
         gc.unfreeze()
 

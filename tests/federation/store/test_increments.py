@@ -1,5 +1,6 @@
 """Snapshots made from the ones before them: whatever happened, they are what a compilation of everything gives."""
 
+import gc
 import shutil
 import sqlite3
 import sys
@@ -236,6 +237,17 @@ def count_calls(work: Callable[[], object]) -> int:
     return len(found)
 
 
+def count_cycles(work: Callable[[], object]) -> int:
+    """How many objects it leaves that are in use no more, and that the collector alone would find."""
+    gc.collect()
+    gc.disable()  # nobody finds them before they are counted
+    try:
+        work()
+        return gc.collect()
+    finally:
+        gc.enable()
+
+
 def realms_of_servers(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
     """What the comparison of home servers leaves out."""
     return {key: server.realms for key, server in snapshot.home_servers.items()}
@@ -308,6 +320,30 @@ class TestCompiler:
                 totals.append(count_calls(lambda: world.compiler.compile(session)))
             assert world.compile_all() == world.follow()
         assert totals[1] < totals[0] + 100
+
+    def test_change_leaves_nothing_to_the_collector(self, world: World) -> None:
+        """Whatever it is: a worker that follows a change each second would grow until the collector looks."""
+        steps: dict[str, Step] = {
+            "a library": add_library("nieuw"),
+            "its realm": move_realm("nieuw.test", "nieuw"),
+            "its home server": add_server("nieuw", "one", 1),
+            "its access point": add_point("nieuw", "one", 5),
+            "two at once": lambda change: (move_realm("r1.test", "leesstad")(change), deny("gmail.com")(change)),
+            "no realm": remove_realm("nieuw", "nieuw.test"),
+            "no home server": remove_server("nieuw", "one"),
+            "no access point": remove_point("nieuw", "one"),
+            "no library": remove_library("nieuw"),
+        }
+        world.follow()
+        world.make(move_realm("first.test", "boekenburg"))
+        world.follow()  # SQLAlchemy has compiled its statements
+        left: dict[str, int] = {}
+        for name, step in steps.items():
+            before = world.follow().revision
+            world.make(step)
+            left[name] = count_cycles(world.follow)
+            assert world.follow().revision == before + 1, name
+        assert left == dict.fromkeys(steps, 0)
 
     def test_what_did_not_change_is_the_same_object(self, world: World) -> None:
         """Another realm leaves home servers, clients, and all but one part of the realms where they were."""

@@ -1,5 +1,7 @@
 """Handshakes over memory: who is let in, and who is not."""
 
+import gc
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -47,6 +49,23 @@ def test_members_meet(authority: Authority, server: Member, client: Member) -> N
     assert one.get_alpn_proto_negotiated() == other.get_alpn_proto_negotiated() == b"radius/1.1"
     assert read_identity(read_chain(other)).names == ("ap.lib.example",)
     assert here.believes(read_chain(other))
+
+
+def test_trust_goes_with_its_last_connection(authority: Authority, server: Member, client: Member) -> None:
+    """One that another replaced is not there until the collector looks, which knows nothing of OpenSSL's memory."""
+    here, there = Trust(authority.credentials(server)), Trust(authority.credentials(client))
+    one, other = there.dial(anybody), here.accept(anybody)
+    assert shake_hands(one, other)
+    known = [weakref.ref(here), weakref.ref(there), weakref.ref(one.get_context()), weakref.ref(other.get_context())]
+    gc.collect()
+    gc.disable()
+    try:
+        del here, there
+        assert None not in [reference() for reference in known]
+        del one, other
+        assert [reference() for reference in known] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def test_judge_refuses_inside_the_handshake(authority: Authority, server: Member, client: Member) -> None:
