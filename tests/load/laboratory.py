@@ -19,6 +19,7 @@ TOOLS = ("loadgen", "homesim")
 CLIENT_SECRET, HOME_SECRET = "load-secret-of-the-laboratory", "home-secret-of-the-laboratory"
 REALM_FORMAT = "r%u.bench.example"
 TICKS = os.sysconf("SC_CLK_TCK")
+SETTLING_SECONDS = 5.0  # after a start, under load: by then a proxy has loaded what it needs later
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class Laboratory:
         """Start the proxy, warm it, load it; what that cost. The proxy is ended."""
         with proxy() as program:
             self.wait_answering(port)
-            self.generate(port, Load(load.octets, load.realms, min(load.window, 64), 1.0, load.rate))
+            self.generate(port, Load(load.octets, load.realms, min(load.window, 64), SETTLING_SECONDS, load.rate))
             processes = descendants(program.process.pid)
             before = cpu_seconds(processes)
             report = self.generate(port, load)
