@@ -24,7 +24,16 @@ from typing import Any, Final, Self
 
 from radius.wire.authenticators import KeyedSecret, sign_request
 from radius.wire.codes import Code
-from tests.load.laboratory import CLIENT_SECRET, HOME_SECRET, Laboratory, Load, build_tools, pinned, realm_names
+from tests.load.laboratory import (
+    CLIENT_SECRET,
+    HOME_SECRET,
+    SETTLING_SECONDS,
+    Laboratory,
+    Load,
+    build_tools,
+    pinned,
+    realm_names,
+)
 from tests.load.peers import COMPILED, PROXY_CPU
 from tests.support.biebroam import COMMAND, DataDirectory
 from tests.support.processes import Program, free_port
@@ -53,8 +62,9 @@ class Case:
     window: int = 6000
 
 
+CONTROL: Final = "control: answers at once"
 CASES: Final[dict[str, Case]] = {
-    "control: answers at once": Case(home=()),
+    CONTROL: Case(home=()),
     "silent, own home server": Case(),
     "silent, own home server, other client": Case(source=OTHER_CLIENT),
     "silent, shared next hop": Case(home=("--silent", "trouble"), is_shared=True),
@@ -197,7 +207,8 @@ def run_round(case: Case, seconds: float, command: Path, laboratory: Laboratory)
         port = free_port()
         with start_proxy(Path(folder), port, home_port, trouble_port, command), ThreadPoolExecutor() as threads:
             laboratory.wait_answering(port)
-            laboratory.generate(port, Load(realms=REALMS, window=64, seconds=1, rate=NORMAL_PER_SECOND))
+            settling = Load(realms=REALMS, window=64, seconds=SETTLING_SECONDS, rate=NORMAL_PER_SECOND)
+            laboratory.generate(port, settling)
             quiet = laboratory.generate(port, normal)
             with Neighbour(port) as neighbour:
                 beside = threads.submit(laboratory.generate, port, trouble, "--source", case.source, *deadline)
@@ -231,12 +242,15 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def print_case(name: str, rounds: Sequence[Round]) -> None:
-    """One line of the table."""
+def print_case(name: str, rounds: Sequence[Round], control: Sequence[Round]) -> None:
+    """One line of the table, beside the control's rounds, if there were any."""
+    pairs = zip(rounds, control, strict=False)
+    beside = [each.troubled_p99_us / max(1, answered.troubled_p99_us) for each, answered in pairs]
     print(
         f"| {name} | {statistics.median(each.quiet_p99_us for each in rounds):.0f} "
         f"| {statistics.median(each.troubled_p99_us for each in rounds):.0f} "
-        f"| {spread([each.ratio for each in rounds])} | {spread([each.worst_realm_ratio for each in rounds])} "
+        f"| {spread([each.ratio for each in rounds])} | {spread(beside) if beside else '-'} "
+        f"| {spread([each.worst_realm_ratio for each in rounds])} "
         f"| {sum(each.lost for each in rounds)} + {sum(each.refused for each in rounds)} "
         f"| {sum(each.trouble_unanswered for each in rounds)} of {sum(each.trouble_sent for each in rounds)} "
         f"| {sum(each.checks_missed for each in rounds)} of {sum(each.checks for each in rounds)} "
@@ -270,11 +284,12 @@ def main() -> int:
     print(
         f"{NORMAL_PER_SECOND:.0f} requests/s over {REALMS} healthy realms, alone and beside one library in trouble.\n"
     )
-    print("| the one library | p99 us alone | beside it | ratio (min to max) | worst realm's ratio ", end="")
+    print("| the one library | p99 us alone | beside it | ratio (min to max) | ratio to the control's ", end="")
+    print("| worst realm's ratio ", end="")
     print("| healthy: lost + refused | its own, unanswered | Status-Server missed | slowest ms |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name, rounds in found.items():
-        print_case(name, rounds)
+        print_case(name, rounds, found.get(CONTROL, ()))
     figures = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
     (options.output / "blackhole.json").write_text(json.dumps(figures, indent=1))
     every = [each for rounds in found.values() for each in rounds]
