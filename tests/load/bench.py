@@ -44,6 +44,7 @@ class Row:
 ROWS: dict[str, Row] = {
     "50 realms, 225 octets": Row(Load()),
     "50 realms, 1131 octets": Row(Load(octets=1131)),
+    "50 realms, 225 to 480 octets": Row(Load(spread=255)),
     "10 realms, 225 octets": Row(Load(realms=10)),
     "1000 realms, 225 octets": Row(Load(realms=1000)),
     "10000 realms, 225 octets": Row(Load(realms=10_000)),

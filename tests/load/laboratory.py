@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Load:
     seconds: float = 4.0
     rate: float = 0.0  # new requests a second; 0: as many as the window allows
     realm_format: str = REALM_FORMAT
+    spread: int = 0  # up to so many octets more: no two requests in a row need have the same length
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,16 @@ class Laboratory:
         """
         command: list[str | Path] = [
             *(self.tools / "loadgen", "--port", str(port), "--secret", CLIENT_SECRET),
-            *("--octets", str(load.octets), "--realms", str(load.realms), "--window", str(load.window)),
+            *(
+                "--octets",
+                str(load.octets),
+                "--spread",
+                str(load.spread),
+                "--realms",
+                str(load.realms),
+                "--window",
+                str(load.window),
+            ),
             *("--seconds", str(load.seconds), "--rate", str(load.rate), "--realm-format", load.realm_format),
             *arguments,
         ]
@@ -165,7 +175,7 @@ class Laboratory:
         """Start the proxy, warm it, load it; what that cost. The proxy is ended."""
         with proxy() as program:
             self.wait_answering(port)
-            self.generate(port, Load(load.octets, load.realms, min(load.window, 64), SETTLING_SECONDS, load.rate))
+            self.generate(port, replace(load, window=min(load.window, 64), seconds=SETTLING_SECONDS))
             processes = descendants(program.process.pid)
             before = cpu_seconds(processes)
             report = self.generate(port, load)

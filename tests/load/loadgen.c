@@ -1,11 +1,11 @@
 /* loadgen: access points that ask, and check every answer.
  *
  *   loadgen --port P --secret S [--host H] [--source H] [--seconds T | --count N] [--window W] [--rate R] [--realms N]
- *           [--realm-format F] [--octets N] [--timeout-ms M] [--retransmit-ms M] [--no-keys]
+ *           [--realm-format F] [--octets N] [--spread N] [--timeout-ms M] [--retransmit-ms M] [--no-keys]
  *
  * Keeps W requests in flight (at most R new ones a second), spread over N realms; each answer's Response Authenticator,
  * Message-Authenticator and MPPE keys are verified. With --retransmit-ms a request is sent again, octet for octet, as
- * an access point does, until --timeout-ms has passed. --source is an address of ours to ask from. One JSON object on
+ * an access point does, until --timeout-ms has passed. With --spread requests have up to so many octets more. --source is an address of ours to ask from. One JSON object on
  * standard output; `realms_p99_us` has the 99th percentile of each realm. */
 #include "lab.h"
 
@@ -97,13 +97,13 @@ static int fault_of(const keyed *k, uint8_t *answer, size_t n, const uint8_t *au
 int main(int argc, char **argv) {
     const char *port = "", *secret = "", *host = "127.0.0.1", *format = "r%u.bench.example", *source = NULL;
     unsigned window = 32, realms = 50, sockets;
-    size_t octets = 225;
+    size_t octets = 225, spread = 0;
     double seconds = 5, rate = 0;
     uint64_t count = 0, timeout = 3000000000u, again = 0;
     int keys = 1, option;
     struct option options[] = {{"port", 1, 0, 'p'}, {"secret", 1, 0, 's'}, {"host", 1, 0, 'h'}, {"source", 1, 0, 'S'}, {"seconds", 1, 0, 't'},
                                {"count", 1, 0, 'n'}, {"window", 1, 0, 'w'}, {"rate", 1, 0, 'R'}, {"realms", 1, 0, 'r'},
-                               {"realm-format", 1, 0, 'f'}, {"octets", 1, 0, 'o'}, {"timeout-ms", 1, 0, 'T'},
+                               {"realm-format", 1, 0, 'f'}, {"octets", 1, 0, 'o'}, {"spread", 1, 0, 'd'}, {"timeout-ms", 1, 0, 'T'},
                                {"retransmit-ms", 1, 0, 'a'}, {"no-keys", 0, 0, 'k'}, {0}};
     while ((option = getopt_long(argc, argv, "", options, 0)) != -1) switch (option) {
         case 'p': port = optarg; break;
@@ -117,6 +117,7 @@ int main(int argc, char **argv) {
         case 'r': realms = (unsigned)atoi(optarg); break;
         case 'f': format = optarg; break;
         case 'o': octets = strtoull(optarg, 0, 10); break;
+        case 'd': spread = strtoull(optarg, 0, 10); break;
         case 'T': timeout = strtoull(optarg, 0, 10) * 1000000u; break;
         case 'a': again = strtoull(optarg, 0, 10) * 1000000u; break;
         case 'k': keys = 0; break;
@@ -125,7 +126,7 @@ int main(int argc, char **argv) {
     /* Identifiers are used in turn over all sockets, so one comes again as late as can be. */
     sockets = window / 64 + 8; /* always more identifiers than the window */
     if (sockets > SOCKETS_MAX) sockets = SOCKETS_MAX;
-    if (window > sockets * 250 || !realms || octets > 4000) { fprintf(stderr, "window, realms or octets out of range\n"); return 2; }
+    if (window > sockets * 250 || !realms || octets + spread > 4000 || octets + spread < octets) { fprintf(stderr, "window, realms or octets out of range\n"); return 2; }
     keyed key;
     key_with(&key, secret);
     int fd[SOCKETS_MAX], poller = epoll_create1(0);
@@ -152,7 +153,7 @@ int main(int argc, char **argv) {
             unsigned tries = 0;
             while (table[cursor % sockets][cursor / sockets % 256].waiting && tries++ < sockets * 256) cursor++;
             struct request *q = &table[cursor % sockets][cursor / sockets % 256];
-            q->length = (uint16_t)build(&key, q->octets, (uint8_t)(cursor / sockets), sent, format, realms, octets);
+            q->length = (uint16_t)build(&key, q->octets, (uint8_t)(cursor / sockets), sent, format, realms, octets + (spread ? random64() % (spread + 1) : 0));
             q->first_sent = q->last_sent = nanoseconds(), q->waiting = 1, q->realm = (uint32_t)(sent % realms);
             if (send(fd[cursor % sockets], q->octets, q->length, 0) < 0 && errno != EAGAIN && errno != ECONNREFUSED) { perror("send"); return 1; }
             cursor++, sent++, flying++;
