@@ -6,6 +6,7 @@ the interpreter for a second and more. What the seal of a piece is bound to has 
 place in it, so that no piece can be left out, moved, or brought from another file.
 """
 
+import copyreg
 import io
 import os
 import pickle
@@ -13,12 +14,14 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from enum import Enum, EnumType
 from functools import partial
 from itertools import starmap
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from federation import snapshot as snapshot_module
 from federation.errors import TrustError
 from federation.shards import Shards
 from federation.snapshot import (
@@ -224,7 +227,13 @@ def _read_pieces(octets: bytes, kind: type[AnySnapshot], sealer: Sealer) -> AnyS
 
 
 def _pack(content: object) -> bytes:
-    return pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
+    octets = io.BytesIO()
+    _Pickler(octets, protocol=pickle.HIGHEST_PROTOCOL).dump(content)
+    return octets.getvalue()
+
+
+def _reduce_member(member: Enum) -> tuple[type[Enum], tuple[object]]:
+    return type(member), (member.value,)
 
 
 def _unpack(octets: bytes) -> Any:  # noqa: ANN401 - what `_pieces_of` has sealed
@@ -234,6 +243,15 @@ def _unpack(octets: bytes) -> Any:  # noqa: ANN401 - what `_pieces_of` has seale
 
 def _context(kind: type[Snapshot | HomeSnapshot]) -> str:
     return f"saved:{kind.__name__}:{_SHAPE}"
+
+
+class _Pickler(pickle.Pickler):
+    """Writes members of enums as classes and values; Python 3.11.2, which is Debian 12's, writes calls of `getattr`."""
+
+    dispatch_table = {  # noqa: RUF012 - the base class has it so
+        **copyreg.dispatch_table,
+        **{each: _reduce_member for each in vars(snapshot_module).values() if isinstance(each, EnumType)},
+    }
 
 
 class _Unpickler(pickle.Unpickler):

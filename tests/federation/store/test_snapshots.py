@@ -2,6 +2,7 @@
 
 import stat
 from dataclasses import replace
+from enum import Enum
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -14,7 +15,16 @@ from federation.services.access_points import AccessPointValues
 from federation.services.authorities import load_eap_credentials
 from federation.services.home_servers import HomeServerValues
 from federation.shards import Shards
-from federation.snapshot import Client, EapMethod, HomeServer, HomeSnapshot, OnTimeout, SharedSecret, Snapshot
+from federation.snapshot import (
+    Client,
+    EapMethod,
+    HomeServer,
+    HomeSnapshot,
+    OnTimeout,
+    SharedSecret,
+    Snapshot,
+    Transport,
+)
 from federation.store.announcements import (
     announce,
     bind_announcements,
@@ -237,6 +247,22 @@ class TestSaved:
         assert load_snapshot(path, Snapshot, members.sealer) == compiled(members)
         save_snapshot(path, compiled_home(members), members.sealer)
         assert load_snapshot(path, HomeSnapshot, members.sealer) == compiled_home(members)
+
+    @pytest.mark.parametrize("enum", [Transport, EapMethod])
+    def test_comes_back_whatever_this_python_writes_for_enums(
+        self, members: Members, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enum: type[Enum]
+    ) -> None:
+        """Python 3.11.2, which is Debian 12's, writes calls of `getattr`, which who reads a snapshot may not make."""
+
+        def reduce(member: Enum, _protocol: int) -> tuple[object, tuple[object, ...]]:
+            return getattr, (type(member), member.name)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(enum, "__reduce_ex__", reduce)
+            save_snapshot(tmp_path / "proxy", compiled(members), members.sealer)
+            save_snapshot(tmp_path / "home", compiled_home(members), members.sealer)
+        assert load_snapshot(tmp_path / "proxy", Snapshot, members.sealer) == compiled(members)
+        assert load_snapshot(tmp_path / "home", HomeSnapshot, members.sealer) == compiled_home(members)
 
     def test_pieces_are_small_where_home_servers_have_many_realms(self, members: Members, tmp_path: Path) -> None:
         """A server brings the names of its realms along, and a piece is what nobody else has the interpreter for."""
