@@ -22,12 +22,8 @@ EVENTS_IN_DATAGRAM: Final = 100  # some 25 KiB; the kernel takes 200 KiB in one
 MAX_WAITING: Final = 20_000  # about ten seconds of a busy worker; what a recorder that restarts takes
 FORWARD_SECONDS: Final = 0.25
 MAX_STATION_OCTETS: Final = 253  # RFC 2865 §5: of any attribute's value
-_FINAL: Final = (
-    Outcome.ACCEPTED,
-    Outcome.REJECTED,
-    Outcome.UNANSWERED,
-)  # no set: they hash by their names
-_OUTCOME: Final = 6  # its place among the fields
+_FINAL: Final = (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNANSWERED)  # no set: they hash by their names
+_OUTCOME: Final = SignIn._fields.index("outcome")
 
 TakeEvents = Callable[[], Sequence[SignInFields]]
 

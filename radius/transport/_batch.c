@@ -256,14 +256,15 @@ static struct {
 /* Writes the address in the kernel's form, and returns its length; 0 with an exception set if it is none. */
 static socklen_t look_up_address(PyObject *address, struct sockaddr_storage *to) {
     size_t place = ((uintptr_t)address >> 4) % PARSED;
-    if (parsed[place].address != address) {
-        socklen_t length = parse_address(address, to);
-        if (!length) return 0;
-        parsed[place].parsed = *to, parsed[place].length = length;
-        Py_XSETREF(parsed[place].address, Py_NewRef(address));
+    if (parsed[place].address == address) {
+        memcpy(to, &parsed[place].parsed, parsed[place].length);
+        return parsed[place].length;
     }
-    memcpy(to, &parsed[place].parsed, parsed[place].length);
-    return parsed[place].length;
+    socklen_t length = parse_address(address, to);
+    if (!length) return 0;
+    parsed[place].parsed = *to, parsed[place].length = length;
+    Py_XSETREF(parsed[place].address, Py_NewRef(address));
+    return length;
 }
 
 /* The place of the address among the receivers of a call, where it is put if it is new; -1 with an exception set if it is

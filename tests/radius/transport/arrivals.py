@@ -1,7 +1,10 @@
-"""What has arrived at a socket that does not wait."""
+"""What arrives of what is sent."""
 
 import socket
 import sys
+
+from radius.transport.outbox import Outbox, Waiting, flush_all
+from radius.transport.udp import bind_udp, connect_udp
 
 
 def received(bound: socket.socket) -> list[bytes]:
@@ -22,3 +25,20 @@ def received_uncut(bound: socket.socket) -> list[tuple[int, int]]:
         except BlockingIOError:
             return pieces
         pieces.append((len(octets), int.from_bytes(notes[0][2], sys.byteorder) if notes else 0))
+
+
+def send_after_an_error(*datagrams: bytes) -> tuple[list[bytes], int]:
+    """What arrives of these at a port that nobody had when one was sent there before, and how often that was told."""
+    told: list[int] = []
+    queue: list[Waiting] = []
+    with bind_udp("127.0.0.1", 0) as closed:
+        port = closed.getsockname()[1]
+    with connect_udp("127.0.0.1", port) as connected:
+        box = Outbox(connected, queue, is_addressed=False, told=lambda: told.append(1))
+        box.put(b"nobody hears")
+        flush_all(queue)
+        with bind_udp("127.0.0.1", port) as back:
+            for octets in datagrams:
+                box.put(octets)
+            flush_all(queue)
+            return received(back), len(told)

@@ -7,8 +7,8 @@ import pytest
 
 from radius.transport import udp
 from radius.transport.outbox import MAX_WAITING, Outbox, Waiting, flush_all
-from radius.transport.udp import bind_udp, connect_udp
-from tests.radius.transport.arrivals import received
+from radius.transport.udp import connect_udp
+from tests.radius.transport.arrivals import received, send_after_an_error
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
 
 
@@ -55,20 +55,7 @@ class TestOutbox:
 
     def test_told_error_costs_no_datagram(self) -> None:
         """An ICMP error of an earlier datagram is told instead of sending: it is sent once more."""
-        told: list[int] = []
-        queue: list[Waiting] = []
-        with bind_udp("127.0.0.1", 0) as closed:
-            port = closed.getsockname()[1]
-        with connect_udp("127.0.0.1", port) as connected:
-            box = Outbox(connected, queue, is_addressed=False, told=lambda: told.append(1))
-            box.put(b"nobody hears")
-            flush_all(queue)
-            with bind_udp("127.0.0.1", port) as back:
-                box.put(b"first")
-                box.put(b"second")
-                flush_all(queue)
-                assert received(back) == [b"first", b"second"]
-        assert told == [1]
+        assert send_after_an_error(b"first", b"second") == ([b"first", b"second"], 1)
 
     def test_datagram_that_can_not_be_sent_is_lost_alone(self, receiver: socket.socket, sender: socket.socket) -> None:
         """Those behind it arrive."""

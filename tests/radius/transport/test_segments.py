@@ -10,7 +10,7 @@ import pytest
 from radius.transport import udp
 from radius.transport.outbox import MAX_WAITING, Outbox, Waiting, flush_all
 from radius.transport.udp import bind_udp, connect_udp
-from tests.radius.transport.arrivals import received, received_uncut
+from tests.radius.transport.arrivals import received, received_uncut, send_after_an_error
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
 
 # linux/udp.h, asm-generic/socket.h
@@ -85,20 +85,8 @@ class TestSegments:
 
     def test_told_error_costs_none_of_them(self) -> None:
         """The error of an earlier datagram is told instead of sending them, and once."""
-        told: list[int] = []
-        queue: list[Waiting] = []
-        with bind_udp("127.0.0.1", 0) as closed:
-            port = closed.getsockname()[1]
-        with connect_udp("127.0.0.1", port) as connected:
-            box = Outbox(connected, queue, is_addressed=False, told=lambda: told.append(1))
-            box.put(b"nobody hears")
-            flush_all(queue)
-            with bind_udp("127.0.0.1", port) as back:
-                for number in range(5):
-                    box.put(b"%d" % number)
-                flush_all(queue)
-                assert received(back) == [b"%d" % number for number in range(5)]
-        assert told == [1]
+        datagrams = [b"%d" % number for number in range(5)]
+        assert send_after_an_error(*datagrams) == (datagrams, 1)
         assert load_batch().segment(None)
 
     def test_refusal_costs_none_of_them(self, receiver: socket.socket) -> None:
