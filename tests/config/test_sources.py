@@ -34,6 +34,12 @@ class TestPrecedence:
         settings = load(tmp_path, "auth_port = 21812\nacct_port = 21813\n", BIEBROAM_AUTH_PORT="0")
         assert (settings.auth_port, settings.acct_port) == (0, 21813)
 
+    def test_switch_is_on_until_it_is_turned_off(self, tmp_path: Path) -> None:
+        """A role that another process starts has the same."""
+        assert load(tmp_path).udp_segmentation
+        settings = load(tmp_path, BIEBROAM_UDP_SEGMENTATION="false")
+        assert not Settings.from_json(settings.to_json()).udp_segmentation
+
     def test_option_is_over_the_environment(self, tmp_path: Path) -> None:
         """--data and --workers win over everything."""
         settings = load_settings(

@@ -1,8 +1,11 @@
 """Datagrams that are given to the kernel as one. A receiver with UDP_GRO sees which were."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -137,3 +140,18 @@ class TestSegments:
                 box.flush()
                 if own is not None:
                     assert received(own) == [b"%d" % number]
+
+    def test_setting_turns_it_off(self, tmp_path: Path) -> None:
+        """A role does as its settings say before it opens anything."""
+        script = (
+            "import sys; from pathlib import Path; import biebroam_roles; from config.settings import Settings\n"
+            "from radius.transport import udp\n"
+            "class Told:\n"
+            "    def segment(self, wanted): print(wanted)\n"
+            "udp.batch = Told()\n"
+            "biebroam_roles.run_roles(['proxy'], Settings(data=Path(sys.argv[1]), udp_segmentation=False), {})\n"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", script, tmp_path / "nothing"], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert run.stdout == "False\n"
