@@ -137,6 +137,8 @@ class Replies:
             self._drops["not_sent"] += 1
             _log.debug("answer_not_sent", extra={"peer": address[0], "error": error.strerror})
 
-    def on_timer(self, now: float) -> None:
-        """Old answers are forgotten."""
+    def on_timer(self, now: float) -> bool:
+        """Some old answers are forgotten; returns whether there are more, for the next turn of the loop."""
         self.duplicates.on_timer(now)
+        due = self.duplicates.next_timer()
+        return due is not None and due <= now

@@ -191,10 +191,10 @@ class HomeService:
 
     def _expire(self) -> None:
         now = monotonic()
-        self._replies.on_timer(now)
+        is_to_go_on = self._replies.on_timer(now)
         self._conversations.expire(now)
         assert self._loop is not None
-        self._expiry = self._loop.call_later(EXPIRY_SECONDS, self._expire)
+        self._expiry = self._loop.call_later(0 if is_to_go_on else EXPIRY_SECONDS, self._expire)
 
     # Requests
 

@@ -3,12 +3,15 @@
 A normal load over healthy realms goes through one proxy process, first alone, then beside a library that is asked
 2,000 times a second and is silent, flaps, or answers late. Each round is a new proxy, and its two halves are compared
 with each other: ratios hold on a machine that drifts, milliseconds do not. The control is the same with a second
-library that answers at once: what any load of that size costs the others on this machine. The second half has two
-parts, while the library is asked and while what it did not answer meets its deadline: the worse one counts.
+library that answers at once: what any load of that size costs the others on this machine. Each half has two parts, of
+which the worse one counts; those of the second are while the library is asked and while what it did not answer meets
+its deadline. The access points and home servers of the healthy realms run before all else on their processor, so that
+they wait for the proxy alone, not for the tools that make the trouble.
 """
 
 import argparse
 import json
+import os
 import socket
 import statistics
 import sys
@@ -28,6 +31,7 @@ from tests.load.laboratory import (
     CLIENT_SECRET,
     HOME_SECRET,
     SETTLING_SECONDS,
+    TOOLS_CPU,
     Laboratory,
     Load,
     build_tools,
@@ -183,13 +187,13 @@ secret = "{HOME_SECRET}"
 def start_homes(case: Case, laboratory: Laboratory) -> Generator[tuple[int, int]]:
     """The healthy home server and the troubled one; their ports."""
     if case.is_shared:
-        with laboratory.home(*(case.home or ())) as port:
+        with laboratory.home(*(case.home or ()), is_urgent=True) as port:
             yield port, port
     elif case.home is not None:
-        with laboratory.home() as port, laboratory.home(*case.home) as other:
+        with laboratory.home(is_urgent=True) as port, laboratory.home(*case.home) as other:
             yield port, other
     else:
-        with laboratory.home() as port, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        with laboratory.home(is_urgent=True) as port, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
             deaf.bind(("127.0.0.1", 0))
             yield port, deaf.getsockname()[1]
 
@@ -209,25 +213,28 @@ def run_round(case: Case, seconds: float, command: Path, laboratory: Laboratory)
             laboratory.wait_answering(port)
             settling = Load(realms=REALMS, window=64, seconds=SETTLING_SECONDS, rate=NORMAL_PER_SECOND)
             laboratory.generate(port, settling)
-            quiet = laboratory.generate(port, normal)
+            quiet = [laboratory.generate(port, normal, is_urgent=True) for _ in range(2)]
             with Neighbour(port) as neighbour:
                 beside = threads.submit(laboratory.generate, port, trouble, "--source", case.source, *deadline)
-                troubled = [laboratory.generate(port, load) for load in (normal, afterwards)]
+                troubled = [laboratory.generate(port, load, is_urgent=True) for load in (normal, afterwards)]
                 other = beside.result()
     return judge(quiet, troubled, other, neighbour)
 
 
 def judge(
-    quiet: dict[str, Any], troubled: Sequence[dict[str, Any]], other: dict[str, Any], neighbour: Neighbour
+    quiet: Sequence[dict[str, Any]], troubled: Sequence[dict[str, Any]], other: dict[str, Any], neighbour: Neighbour
 ) -> Round:
     """What the generators' reports say."""
-    pairs = [pair for part in troubled for pair in zip(quiet["realms_p99_us"], part["realms_p99_us"], strict=True)]
+    before, after = (
+        [max(each) for each in zip(*(part["realms_p99_us"] for part in half), strict=True)]
+        for half in (quiet, troubled)
+    )
     return Round(
-        quiet_p99_us=quiet["p99_us"],
+        quiet_p99_us=max(part["p99_us"] for part in quiet),
         troubled_p99_us=max(part["p99_us"] for part in troubled),
-        worst_realm_ratio=max(after / max(1, before) for before, after in pairs),
-        lost=sum(part["lost"] for part in (quiet, *troubled)),
-        refused=sum(part["rejects"] for part in (quiet, *troubled)),
+        worst_realm_ratio=max(there / max(1, here) for here, there in zip(before, after, strict=True)),
+        lost=sum(part["lost"] for part in (*quiet, *troubled)),
+        refused=sum(part["rejects"] for part in (*quiet, *troubled)),
         trouble_sent=other["sent"],
         trouble_unanswered=other["lost"],
         trouble_accepts=other["accepts"],
@@ -268,6 +275,7 @@ def main() -> int:
     parser.add_argument("--interpreted", action="store_true", help="the proxy of .venv, not the compiled one")
     parser.add_argument("--output", type=Path, default=Path("bench-results"), help="folder for tools and figures")
     options = parser.parse_args()
+    os.sched_setaffinity(0, {TOOLS_CPU % (os.cpu_count() or 1)})  # what else is done here is not on the proxy's
     tools = build_tools(options.output / "tools")
     command = COMMAND if options.interpreted or not COMPILED.exists() else COMPILED
     cases = {

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.support.processes import Program, free_port
 HERE = Path(__file__).resolve().parent
 TOOLS = ("loadgen", "homesim")
 CLIENT_SECRET, HOME_SECRET = "load-secret-of-the-laboratory", "home-secret-of-the-laboratory"
+TOOLS_CPU = 1  # of generators and home servers; proxies have the first
 REALM_FORMAT = "r%u.bench.example"
 TICKS = os.sysconf("SC_CLK_TCK")
 SETTLING_SECONDS = 5.0  # after a start, under load: by then a proxy has loaded what it needs later
@@ -74,6 +76,17 @@ def pinned(cpu: int, arguments: Sequence[str | Path]) -> list[str | Path]:
     return ["taskset", "-c", str(cpu % (os.cpu_count() or 1)), *arguments]
 
 
+@cache
+def may_be_urgent() -> bool:
+    """Whether this user may run what measures as real-time: root, or with CAP_SYS_NICE."""
+    return subprocess.run(["chrt", "--fifo", "1", "true"], capture_output=True, check=False).returncode == 0
+
+
+def urgent(arguments: Sequence[str | Path]) -> list[str | Path]:
+    """The command, run before all others on its processor where that is allowed: its figures have none of theirs."""
+    return ["chrt", "--fifo", "1", *arguments] if may_be_urgent() else list(arguments)
+
+
 def descendants(process_id: int) -> list[int]:
     """The process and all that it started, that live now."""
     children: dict[int, list[int]] = {}
@@ -124,18 +137,21 @@ class Laboratory:
         self.folder = folder
 
     @contextmanager
-    def home(self, *arguments: str) -> Generator[int]:
+    def home(self, *arguments: str, is_urgent: bool = False) -> Generator[int]:
         """A simulated home server; its port."""
         port = free_port()
-        command = pinned(1, [self.tools / "homesim", "--port", str(port), "--secret", HOME_SECRET, *arguments])
-        with Program(command, self.folder / "homesim.log"):
+        command = pinned(TOOLS_CPU, [self.tools / "homesim", "--port", str(port), "--secret", HOME_SECRET, *arguments])
+        with Program(urgent(command) if is_urgent else command, self.folder / "homesim.log"):
             time.sleep(0.1)
             yield port
 
-    def generate(self, port: int, load: Load, *arguments: str, is_pinned: bool = True) -> dict[str, Any]:
+    def generate(
+        self, port: int, load: Load, *arguments: str, is_pinned: bool = True, is_urgent: bool = False
+    ) -> dict[str, Any]:
         """Run the generator against the port; its report, numbers by name and `realms_p99_us` a list.
 
-        It is kept to the second processor unless both are shared with what is measured.
+        It is kept to the second processor unless both are shared with what is measured. One that is urgent does not
+        wait for others there.
         """
         command: list[str | Path] = [
             *(self.tools / "loadgen", "--port", str(port), "--secret", CLIENT_SECRET),
@@ -152,8 +168,10 @@ class Laboratory:
             *("--seconds", str(load.seconds), "--rate", str(load.rate), "--realm-format", load.realm_format),
             *arguments,
         ]
+        if is_pinned:
+            command = pinned(TOOLS_CPU, command)
         run = subprocess.run(
-            pinned(1, command) if is_pinned else command,
+            urgent(command) if is_urgent else command,
             capture_output=True,
             text=True,
             check=True,

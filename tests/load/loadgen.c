@@ -14,6 +14,7 @@ enum { SOCKETS_MAX = 256 };
  * thousand of them took 63 us where each stood 4 KiB behind the one before, and take 6. */
 struct request { uint64_t first_sent, last_sent; uint8_t *octets; uint32_t realm; uint16_t length; uint8_t waiting; };
 static struct request *table[SOCKETS_MAX]; /* 256 identifiers a socket */
+static unsigned waiting[SOCKETS_MAX]; /* of these, how many wait for an answer */
 struct figure { uint32_t realm, us; };
 static int by_realm(const void *a, const void *b) {
     const struct figure *x = a, *y = b;
@@ -154,12 +155,12 @@ int main(int argc, char **argv) {
             while (table[cursor % sockets][cursor / sockets % 256].waiting && tries++ < sockets * 256) cursor++;
             struct request *q = &table[cursor % sockets][cursor / sockets % 256];
             q->length = (uint16_t)build(&key, q->octets, (uint8_t)(cursor / sockets), sent, format, realms, octets + (spread ? random64() % (spread + 1) : 0));
-            q->first_sent = q->last_sent = nanoseconds(), q->waiting = 1, q->realm = (uint32_t)(sent % realms);
+            q->first_sent = q->last_sent = nanoseconds(), q->waiting = 1, waiting[cursor % sockets]++, q->realm = (uint32_t)(sent % realms);
             if (send(fd[cursor % sockets], q->octets, q->length, 0) < 0 && errno != EAGAIN && errno != ECONNREFUSED) { perror("send"); return 1; }
             cursor++, sent++, flying++;
         }
         struct epoll_event events[16];
-        int n = epoll_wait(poller, events, 16, rate > 0 && flying < window ? 1 : 20);
+        int n = epoll_wait(poller, events, 16, open && rate > 0 && flying < window ? 1 : 20);
         for (int e = 0; e < n; e++) {
             unsigned s = events[e].data.u32;
             uint8_t answer[PACKET_MAX];
@@ -172,7 +173,7 @@ int main(int argc, char **argv) {
                 if (fault == 1) { faults[1]++; continue; } /* not an answer: the right one may still come */
                 faults[fault]++;
                 *(answer[0] == ACCESS_ACCEPT ? &accepts : &rejects) += 1;
-                q->waiting = 0, flying--;
+                q->waiting = 0, waiting[s]--, flying--;
                 if (measured == capacity) latency = realloc(latency, (capacity *= 2) * sizeof *latency);
                 latency[measured++] = (struct figure){q->realm, (uint32_t)((now - q->first_sent) / 1000u)};
                 if (now - last_answer > longest_gap) longest_gap = now - last_answer;
@@ -183,10 +184,10 @@ int main(int argc, char **argv) {
         if (now - scan > 20000000u) {
             scan = now;
             for (unsigned s = 0; s < sockets; s++)
-                for (int id = 0; id < 256; id++) {
+                for (int id = 0; id < 256 && waiting[s]; id++) {
                     struct request *q = &table[s][id];
                     if (!q->waiting) continue;
-                    if (now - q->first_sent > timeout) q->waiting = 0, flying--, lost++;
+                    if (now - q->first_sent > timeout) q->waiting = 0, waiting[s]--, flying--, lost++;
                     else if (again && now - q->last_sent > again) { q->last_sent = now, repeats++; if (send(fd[s], q->octets, q->length, 0) < 0) continue; }
                 }
         }
@@ -195,10 +196,10 @@ int main(int argc, char **argv) {
     qsort(latency, measured, sizeof *latency, by_value);
 #define AT(p) (measured ? latency[(size_t)((double)(measured - 1) * (p))].us : 0)
     printf("{\"sent\": %lu, \"accepts\": %lu, \"rejects\": %lu, \"lost\": %lu, \"retransmitted\": %lu, \"strays\": %lu, \"wrong_authenticator\": %lu, "
-           "\"wrong_keys\": %lu, \"leaked_proxy_state\": %lu, \"seconds\": %.3f, \"per_second\": %.1f, \"p50_us\": %u, \"p99_us\": %u, \"max_us\": %u, "
+           "\"wrong_keys\": %lu, \"leaked_proxy_state\": %lu, \"seconds\": %.3f, \"per_second\": %.1f, \"p50_us\": %u, \"p90_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"max_us\": %u, "
            "\"longest_gap_ms\": %.1f, \"realms_p99_us\": [",
            sent, accepts, rejects, lost, repeats, strays, faults[1], faults[2], faults[3], took, took > 0 ? (double)measured / took : 0,
-           AT(0.5), AT(0.99), measured ? latency[measured - 1].us : 0, (double)longest_gap / 1e6);
+           AT(0.5), AT(0.9), AT(0.99), AT(0.999), measured ? latency[measured - 1].us : 0, (double)longest_gap / 1e6);
     qsort(latency, measured, sizeof *latency, by_realm);
     for (size_t from = 0, to; from < measured; from = to) {
         for (to = from; to < measured && latency[to].realm == latency[from].realm; to++);

@@ -12,6 +12,7 @@ from federation.events import Outcome, SignIn
 from federation.reasons import RefusalReason
 from federation.snapshot import Snapshot
 from radius.errors import DropReason
+from radius.exchange.duplicates import FORGOTTEN_AT_ONCE
 from radius.proxy.engine import Engine
 from radius.proxy.forwarding import DUE_AT_ONCE
 from radius.proxy.loops import LoopGuard
@@ -296,7 +297,10 @@ class Proxy:
         self._armed_at = None
         now = self.network.now
         if now != self._turn_began:  # some deadlines at a turn: each turn of one moment leaves fewer
-            self._turn_began, self._turns_left = now, self.engine.outstanding // DUE_AT_ONCE + 1
+            self._turn_began = now
+            self._turns_left = (
+                self.engine.outstanding // DUE_AT_ONCE + len(self.engine.duplicates) // FORGOTTEN_AT_ONCE + 2
+            )
         self.engine.on_timer(now)
         after = self.engine.next_timer()
         self._turns_left -= 1

@@ -1,16 +1,24 @@
 """Repeats are answered with the same octets, once."""
 
 import gc
+import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radius.exchange.duplicates import PENDING_SECONDS, WINDOW_SECONDS, Duplicates, Seen
+from radius.exchange.duplicates import (
+    FORGOTTEN_AT_ONCE,
+    LEFT_SECONDS,
+    PENDING_SECONDS,
+    WINDOW_SECONDS,
+    Duplicates,
+    Seen,
+)
 from radius.exchange.schedule import BUCKETS_PER_SECOND
 
 KEY = (("192.0.2.1", 50000), b"\x01\x07")
 FIRST, SECOND = b"a" * 16, b"b" * 16
-SLACK = 1.01 / BUCKETS_PER_SECOND  # by which the timer may be late
+SLACK = LEFT_SECONDS + 1.01 / BUCKETS_PER_SECOND  # by which the timer may be late
 
 
 class TestReceive:
@@ -231,6 +239,30 @@ class TestTimer:
         assert len(table) == 0
         assert table.next_timer() is None
 
+    def test_each_new_request_takes_two_with_it_that_are_too_old(self) -> None:
+        """What is forgotten is spread as evenly as requests are; the timer comes later, and finds nothing to do."""
+        table = Duplicates()
+        sizes: list[int] = []
+        for number in range(1000):
+            now = number * 3 * WINDOW_SECONDS / 1000
+            timer = table.next_timer()
+            assert timer is None or timer > now
+            assert table.receive(number, FIRST, "ap", now) is Seen.NEW
+            table.answer(number, FIRST, b"answer", now)
+            sizes.append(len(table))
+        assert max(sizes) <= 1000 / 3 + 2
+        assert all(after >= before - 1 for before, after in itertools.pairwise(sizes))
+
+    def test_repeat_takes_nothing_with_it(self) -> None:
+        """A flood of repeats is no more work for the others' entries."""
+        table = Duplicates()
+        for number in range(10):
+            table.receive(number, FIRST, "ap", 0.0)
+            table.answer(number, FIRST, b"answer", 0.0)
+        table.receive("new", FIRST, "ap", 5.0)
+        assert table.receive("new", FIRST, "ap", WINDOW_SECONDS + 1) is Seen.PENDING
+        assert len(table) == 11
+
 
 class TestModel:
     @given(
@@ -283,6 +315,8 @@ class TestModel:
             table.answer(number.to_bytes(8), FIRST, b"answer", 0.0)
         assert len(table) == 10_000
         assert max(map(len, table._parts)) < 100  # pyright: ignore[reportPrivateUsage] - as above
-        table.on_timer(100.0)
-        assert len(table) == 0
+        while len(table):
+            before = len(table)
+            table.on_timer(100.0)
+            assert before - FORGOTTEN_AT_ONCE <= len(table) < before  # no call is a pause
         assert not any(table._parts)  # pyright: ignore[reportPrivateUsage] - as above
