@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from enum import Enum, EnumType
 from functools import partial
-from itertools import starmap
+from itertools import islice, starmap
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -163,39 +163,41 @@ def move_hosted(snapshot: Snapshot, hosted: Mapping[str, HomeServer]) -> Snapsho
 
 def _pieces_of(snapshot: Snapshot | HomeSnapshot, sealer: Sealer) -> Iterator[bytes]:
     number = secrets.token_hex(16)
-    tables = [(rows, _values_of(getattr(snapshot, rows.field))) for rows in _TABLES[type(snapshot)]]
-    counts = [len(values) for _, values in tables]
+    tables = [(rows, getattr(snapshot, rows.field)) for rows in _TABLES[type(snapshot)]]
+    counts = [len(table) for _, table in tables]
     emptied: dict[str, Any] = {rows.field: {} if rows.is_by else () for rows, _ in tables}
     if isinstance(snapshot, Snapshot):
         emptied["difference"] = None  # to one that nobody has when this is read
     context = _context(type(snapshot))
     yield sealer.seal(_pack((number, counts, replace(snapshot, **emptied))), context)
     place = 0
-    for rows, values in tables:
-        for start, end in _split(values, rows.weigh):
-            taken = [rows.take_apart(value) for value in values[start:end]]
+    for rows, table in tables:
+        for values in _split(table.values() if rows.is_by else table, rows.weigh):
+            taken = [rows.take_apart(value) for value in values]
             yield sealer.seal(_pack(taken), f"{context}:{number}:{place}")
             place += 1
 
 
-def _split(values: Sequence[Any], weigh: Callable[[Any], int] | None) -> Iterator[tuple[int, int]]:
-    """Where pieces of about WEIGHT begin and end; each has one value at least."""
+def _split(values: Iterable[Any], weigh: Callable[[Any], int] | None) -> Iterator[list[Any]]:
+    """Pieces of about WEIGHT; each has one value at least.
+
+    They are never all in one list: the garbage collector would walk through a hundred thousand, new as it was.
+    """
+    rest = iter(values)
     if weigh is None:
-        yield from ((start, start + WEIGHT) for start in range(0, len(values), WEIGHT))
+        while piece := list(islice(rest, WEIGHT)):
+            yield piece
         return
-    start, weight = 0, 0
-    for number, value in enumerate(values):
+    piece, weight = list[Any](), 0
+    for value in rest:
         added = 1 + weigh(value)
-        if weight and weight + added > WEIGHT:
-            yield start, number
-            start, weight = number, 0
+        if piece and weight + added > WEIGHT:
+            yield piece
+            piece, weight = [], 0
+        piece.append(value)
         weight += added
-    if weight:
-        yield start, len(values)
-
-
-def _values_of(table: Any) -> Sequence[Any]:  # noqa: ANN401 - a mapping or a tuple of a snapshot
-    return table if isinstance(table, tuple) else list(table.values())  # pyright: ignore[reportUnknownVariableType] - as above
+    if piece:
+        yield piece
 
 
 def _read_pieces(octets: bytes, kind: type[AnySnapshot], sealer: Sealer) -> AnySnapshot | None:

@@ -21,11 +21,11 @@ PENDING_SECONDS: Final = 30.0  # no request is pending for longer; the proxy's o
 MAX_ENTRIES: Final = 100_000  # 10 s of 10,000 logins a second, some 60 MB; beyond, the oldest answers go earlier
 MAX_PENDING_PER_SOURCE: Final = 16_384  # one client may not fill the table of all
 _LOOKED_AT: Final = 32  # entries at a time, for one that can be given up
-# Each new request takes two with it that are too old, so these go as evenly as requests come. Where a timer forgot them
-# all, those of 20 ms held up the packet that came just then. The timer waits a little longer, for what is left.
-_FORGOTTEN_BY_EACH: Final = 2
+# Each new request takes a few with it that are too old, so these go as evenly as requests come. Where a timer forgot
+# them all, those of 20 ms held up the packet that came just then. The timer waits longer, for what is left.
+_FORGOTTEN_BY_EACH: Final = 4
 LEFT_SECONDS: Final = 0.1
-FORGOTTEN_AT_ONCE: Final = 16  # by the timer in one turn of the loop: some 30 us
+FORGOTTEN_AT_ONCE: Final = 8  # by the timer in one turn of the loop: some 30 us
 # A dict of a hundred thousand entries that come and go is written anew every few seconds, 8 ms in one piece; one of its
 # parts takes a hundredth of a millisecond.
 PARTS: Final = 256

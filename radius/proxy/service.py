@@ -33,6 +33,9 @@ from radius.transport.udp import connect_udp, make_flow_reader
 
 DRAIN_SECONDS: Final = 5.0
 ARM_SLACK_SECONDS: Final = 0.1  # while the timer is due this soon, nobody looks for an earlier deadline
+# Deadlines fall due in bunches and are met in portions, between which packets go, unless the deadlines wait for long.
+PORTION_PAUSE_SECONDS: Final = 0.001
+LATE_SECONDS: Final = 0.05
 MAX_EVENTS: Final = 10_000  # what nobody has taken yet; the oldest goes, and is counted
 _DRAIN_STEP_SECONDS: Final = 0.02
 
@@ -89,6 +92,7 @@ class ProxyService:
         self._listeners += [UdpListener(each, self.outboxes, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
         self._timer: asyncio.TimerHandle | None = None
+        self._went_off_at = -inf
         self._due = inf  # when it goes off; uvloop's does not tell, if that is within half a millisecond
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -195,6 +199,8 @@ class ProxyService:
         due = self.engine.next_timer()
         if due is None or self._loop is None or self._due <= due:
             return
+        if due > self._went_off_at - LATE_SECONDS:
+            due = max(due, self._went_off_at + PORTION_PAUSE_SECONDS)
         if self._timer is not None:
             self._timer.cancel()
         self._due = due
@@ -202,7 +208,8 @@ class ProxyService:
 
     def _on_time(self) -> None:
         self._timer, self._due = None, inf
-        self.engine.on_timer(monotonic())
+        self._went_off_at = monotonic()
+        self.engine.on_timer(self._went_off_at)
 
     def _open_flow(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object]) -> Flow | None:
         if self._loop is None:

@@ -4,15 +4,17 @@ import weakref
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
+from threading import current_thread
 
 import pytest
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from federation.model import Actor, Role
+from federation.services import feed as feed_module
 from federation.services.certificates import issue_certificate, revoke_certificate
 from federation.services.feed import (
-    COLLECTOR_OBJECTS,
+    FROZEN_OBJECTS,
     ProxyCompiler,
     SnapshotFeed,
     build_hosted,
@@ -122,6 +124,29 @@ class TestFeed:
         assert sorted(times)[2] < 0.6
         await feed.stop()
 
+    async def test_follower_gives_way_before_each_statement(
+        self, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The event loop gets the interpreter between any two, and never waits for a change as a whole."""
+        pauses: list[tuple[str, float]] = []
+
+        def note(seconds: float) -> None:
+            pauses.append((current_thread().name, seconds))
+
+        monkeypatch.setattr(feed_module, "sleep", note)
+        service = Service()
+        feed = feed_for(registry, tmp_path, service)
+        await feed.start()
+        pauses.clear()
+        service.changed.clear()
+        await asyncio.to_thread(change, registry)
+        async with asyncio.timeout(3):
+            await service.changed.wait()
+        await feed.stop()
+        assert len(pauses) > 3
+        assert {name.partition("-")[0] for name, _ in pauses} == {"follower"}
+        assert all(0 < seconds <= 0.001 for _, seconds in pauses)
+
     async def test_collector_leaves_alone_what_is_in_force(self, registry: Registry, tmp_path: Path) -> None:
         """Its walk through a snapshot would be a pause of the packet path, and a compilation leaves no cycles."""
         gc.unfreeze()
@@ -143,7 +168,7 @@ class TestFeed:
         looks: list[int] = []
 
         def compile_much(session: Session) -> Snapshot:
-            made.extend([] for _ in range(5 * COLLECTOR_OBJECTS))
+            made.extend([] for _ in range(5 * FROZEN_OBJECTS))
             looks.append(gc.get_stats()[0]["collections"])
             return compile_for_proxy(session, registry.sealer, HOMES)
 
@@ -165,7 +190,7 @@ class TestFeed:
 
         def compile_and_leave(session: Session) -> Snapshot:
             left.append(weakref.ref(Cycle()))
-            kept.extend([] for _ in range(COLLECTOR_OBJECTS // 2))
+            kept.extend([] for _ in range(FROZEN_OBJECTS // 2))
             return compile_for_proxy(session, registry.sealer, HOMES)
 
         feed = feed_for(registry, tmp_path, service, compile_and_leave)
@@ -174,7 +199,7 @@ class TestFeed:
         left.append(weakref.ref(open_connection))
         gc.collect()
         frozen = gc.get_freeze_count()
-        kept.extend([] for _ in range(3 * COLLECTOR_OBJECTS // 4))  # of packets, so that it is about to look
+        kept.extend([] for _ in range(3 * FROZEN_OBJECTS // 4))  # of packets, so that it is about to look
         await asyncio.to_thread(change, registry)
         await asyncio.to_thread(wait_until, lambda: feed.revision == 2, "the change", 5)
         del open_connection

@@ -239,7 +239,7 @@ class TestTimer:
         assert len(table) == 0
         assert table.next_timer() is None
 
-    def test_each_new_request_takes_two_with_it_that_are_too_old(self) -> None:
+    def test_each_new_request_takes_some_with_it_that_are_too_old(self) -> None:
         """What is forgotten is spread as evenly as requests are; the timer comes later, and finds nothing to do."""
         table = Duplicates()
         sizes: list[int] = []
@@ -250,8 +250,8 @@ class TestTimer:
             assert table.receive(number, FIRST, "ap", now) is Seen.NEW
             table.answer(number, FIRST, b"answer", now)
             sizes.append(len(table))
-        assert max(sizes) <= 1000 / 3 + 2
-        assert all(after >= before - 1 for before, after in itertools.pairwise(sizes))
+        assert max(sizes) <= 1000 / 3 + 10
+        assert all(after >= before - 3 for before, after in itertools.pairwise(sizes))
 
     def test_repeat_takes_nothing_with_it(self) -> None:
         """A flood of repeats is no more work for the others' entries."""

@@ -1,5 +1,7 @@
 """Identifiers go round over all source ports, and the wall of 256 is none."""
 
+import gc
+
 from radius.exchange.identifiers import IDENTIFIERS_PER_FLOW, Identifiers, Slot
 
 
@@ -35,6 +37,18 @@ class TestTake:
         assert {slot.flow for slot in slots} == {"b"}
         assert identifiers.outstanding == 510
         assert identifiers.flows == ("a", "b")
+
+    def test_identifier_that_was_never_used_costs_nothing(self) -> None:
+        """A port to each of a thousand home servers is no quarter of a million objects."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        gc.collect()
+        before = len(gc.get_objects())
+        for flow in "abcd":
+            identifiers.add_flow(flow)
+        assert len(gc.get_objects()) - before < 20
+        assert identifiers.outstanding == 0
+        assert identifiers.find("a", 255) is None
+        assert identifiers.find_late("a", 255) is None
 
     def test_released_identifier_comes_again_last(self) -> None:
         """An identifier is used again as late as can be (RFC 5080 §2.2.1)."""
@@ -104,6 +118,22 @@ class TestShrink:
         assert identifiers.shrink() is None
         assert identifiers.flows == ("a",)
         assert len(fill(identifiers, 255)) == 255
+
+    def test_flow_whose_identifiers_were_being_used_is_given_back(self) -> None:
+        """Those of the next one are all there, from the first."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        slots = fill(identifiers, 255)
+        identifiers.add_flow("b")
+        for slot in slots:
+            identifiers.release(slot)
+        used, *_ = fill(identifiers, 2)
+        assert (used.flow, used.identifier) == ("b", 1)
+        assert identifiers.remove_flow("b") == [0, 1]
+        assert identifiers.outstanding == 0
+        identifiers.add_flow("c")
+        given = [(slot.flow, slot.identifier) for slot in fill(identifiers, 255)]
+        assert given == [("c", number) for number in range(1, 256)]
 
     def test_flow_with_something_outstanding_stays(self) -> None:
         """An answer that is on its way finds its port open."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from radius.exchange.identifiers import IDENTIFIERS_PER_FLOW
 from radius.wire.codes import AttributeType
 from radius.wire.packet import build_attribute
 from tests.radius.proxy.counting import count_into
@@ -41,14 +42,15 @@ ATTRIBUTES = (
 def count_calls() -> Counter[str]:
     """The calls of one login's request and answer, Python's and built-in ones, by name; the mean of some logins."""
     world = World(make_snapshot())
-    log_in(world, 0)  # ports are opened and names looked up once
+    for number in range(IDENTIFIERS_PER_FLOW):
+        log_in(world, number)  # ports are opened, names looked up, and each identifier's first use is over
     found: Counter[str] = Counter()
     profile = count_into(found)
 
-    for number in range(1, LOGINS + 1):
-        request = access_request(ATTRIBUTES, identifier=number, authenticator=number.to_bytes(16))
+    for number in range(1000, 1000 + LOGINS):
+        request = access_request(ATTRIBUTES, identifier=number % 256, authenticator=number.to_bytes(16))
         sys.setprofile(profile)
-        world.send(request)
+        world.send(request, ("192.0.2.1", 2000))  # from a port that has not asked yet: nothing is replaced
         sys.setprofile(None)
         flow, forwarded = world.forward_one()
         answer = respond(forwarded, attributes=eap(b"\x03\x01\x00\x04") + mppe_keys(forwarded.authenticator))
@@ -60,7 +62,7 @@ def count_calls() -> Counter[str]:
 
 
 def log_in(world: World, number: int) -> None:
-    world.send(access_request(ATTRIBUTES, identifier=number, authenticator=number.to_bytes(16)))
+    world.send(access_request(ATTRIBUTES, identifier=number % 256, authenticator=number.to_bytes(16)))
     flow, forwarded = world.forward_one()
     world.answer(flow, respond(forwarded, attributes=mppe_keys(forwarded.authenticator)))
     world.take_answers()

@@ -1,6 +1,7 @@
 """The proxy on real sockets of the loopback."""
 
 import asyncio
+import itertools
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +21,7 @@ from radius.errors import DropReason
 from radius.proxy import naming
 from radius.proxy.engine import Engine
 from radius.proxy.randomness import RandomPool
-from radius.proxy.service import ProxyService, ProxySockets
+from radius.proxy.service import LATE_SECONDS, PORTION_PAUSE_SECONDS, ProxyService, ProxySockets
 from radius.transport.udp import bind_udp, connect_udp
 from radius.wire.attributes import find_vendor
 from radius.wire.authenticators import sign_request
@@ -338,9 +339,10 @@ class Late:
 
     engine: Engine
     met: list[float]
+    seconds: float = 0.1
 
     def next_timer(self) -> float:
-        return monotonic() - 0.1
+        return monotonic() - self.seconds
 
     def on_timer(self, now: float) -> None:
         self.met.append(now)
@@ -366,3 +368,22 @@ def test_deadline_that_has_passed_is_met(monkeypatch: pytest.MonkeyPatch, caplog
         runner.run(run())
     assert len(met) > 1
     assert not caplog.records
+
+
+def test_packets_go_between_portions_of_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is due is met in portions with a pause after each, unless it waits long already."""
+    met: list[float] = []
+
+    async def run() -> None:
+        service = ProxyService(ProxySockets([]), loop_key=KEY)
+        service.start()
+        monkeypatch.setattr(service, "engine", Late(service.engine, met, LATE_SECONDS / 5))
+        service.keep_time()
+        await asyncio.sleep(0.05)
+        await service.stop(0.0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+    assert len(met) > 1
+    gaps = [after - before for before, after in itertools.pairwise(met)]
+    assert sum(gaps) / len(gaps) > PORTION_PAUSE_SECONDS / 3  # the loop's timer counts whole milliseconds
