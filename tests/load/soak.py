@@ -1,8 +1,9 @@
 """`make soak`: many requests for a long time, while everything around the proxy changes; it must not grow.
 
-2,000 requests a second through the one proxy worker of a `serve`, each answer verified by the generator. Meanwhile a
-realm is added and removed each second over HTTP, home servers of other libraries die and return, and 200 datagrams a
-second are garbage: noise, and packets that were changed in a few places, some from a client and some from nobody.
+2,000 requests a second through the one proxy worker of a `serve`, the compiled one where that is there, each answer
+verified by the generator. Meanwhile a realm is added and removed each second over HTTP, home servers of other libraries
+die and return, and 200 datagrams a second are garbage: noise, and packets that were changed in a few places, some from
+a client and some from nobody.
 Memory, descriptors and what the proxy remembers are read each second. After a warm-up the medians of the first and the
 last third are compared: 1 when the proxy grew, or lost or falsified a request.
 """
@@ -26,7 +27,8 @@ from federation.statistics.reports import read_reports
 from tests.fuzz.files import load_corpus
 from tests.fuzz.mutations import mutate
 from tests.load.laboratory import CLIENT_SECRET, HOME_SECRET, Laboratory, Load, build_tools, realm_names
-from tests.support.biebroam import DataDirectory
+from tests.load.peers import COMPILED
+from tests.support.biebroam import COMMAND, DataDirectory
 from tests.support.processes import Program, free_port
 from tests.support.traffic import Traffic
 from tests.support.usage import usage_of
@@ -60,6 +62,7 @@ class Trend:
     first: float  # median of the first third
     last: float
     slope: float  # a minute, of the straight line through all
+    last_slope: float  # the same through the last third
 
     @property
     def growth(self) -> float:
@@ -70,8 +73,12 @@ class Trend:
 def find_trend(times: Sequence[float], values: Sequence[float]) -> Trend:
     """The trend of values at those times, three at least."""
     third = max(1, len(values) // 3)
-    slope, _ = statistics.linear_regression(times, values) if len(set(times)) > 1 else (0.0, 0.0)
-    return Trend(statistics.median(values[:third]), statistics.median(values[-third:]), slope * 60)
+    slopes = [_slope(times, values), _slope(times[-third:], values[-third:])]
+    return Trend(statistics.median(values[:third]), statistics.median(values[-third:]), *slopes)
+
+
+def _slope(times: Sequence[float], values: Sequence[float]) -> float:
+    return 60 * statistics.linear_regression(times, values).slope if len(set(times)) > 1 else 0.0
 
 
 def judge(samples: Sequence[Sample]) -> list[str]:
@@ -88,7 +95,8 @@ def judge(samples: Sequence[Sample]) -> list[str]:
     ):
         trend = find_trend(times, values)
         print(
-            f"{name}: {trend.first:.0f} in the first third, {trend.last:.0f} in the last, {trend.slope:+.1f} a minute"
+            f"{name}: {trend.first:.0f} in the first third, {trend.last:.0f} in the last, {trend.slope:+.1f} a minute, "
+            f"{trend.last_slope:+.1f} in the last"
         )
         if bound is not None and trend.growth > bound:
             troubles.append(f"{name} grew by {trend.growth:.0f}")
@@ -201,10 +209,10 @@ class Churn:
         self.refused += status not in {201, 204}
 
 
-def soak(seconds: float, rate: float, laboratory: Laboratory) -> int:
+def soak(seconds: float, rate: float, laboratory: Laboratory, command: Path) -> int:
     """Run it; 1 when something grew or was lost."""
     ports = {name: free_port() for name in ("visited", "steady", "mortal", "restless")}
-    data = DataDirectory(laboratory.folder / "data", settings={"BIEBROAM_SIGN_IN_DAYS": "0"})
+    data = DataDirectory(laboratory.folder / "data", settings={"BIEBROAM_SIGN_IN_DAYS": "0"}, command=command)
     data.initialise()
     with ExitStack() as stack:
         homesim = [laboratory.tools / "homesim", "--port", str(ports["steady"]), "--secret", HOME_SECRET]
@@ -296,10 +304,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=RATE, help="requests a second (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("build/load"), help="folder for tools")
+    parser.add_argument("--interpreted", action="store_true", help="the proxy of .venv, not the compiled one")
     options = parser.parse_args()
+    command = COMMAND if options.interpreted or not COMPILED.exists() else COMPILED
     tools = build_tools(options.output / "tools")
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        return soak(options.seconds, options.rate, Laboratory(tools.absolute(), Path(folder)))
+        return soak(options.seconds, options.rate, Laboratory(tools.absolute(), Path(folder)), command)
 
 
 if __name__ == "__main__":

@@ -42,3 +42,9 @@ class TestTrend:
         trend = find_trend([0.0, 30.0, 60.0], [1.0, 2.0, 3.0])
         assert trend.slope == pytest.approx(2.0)
         assert trend.growth == pytest.approx(2.0)
+
+    def test_line_that_became_level_is_told_from_one_that_rises(self) -> None:
+        """By the slope of its last third."""
+        times = [float(at) for at in range(90)]
+        assert find_trend(times, [min(at, 40.0) for at in times]).last_slope == pytest.approx(0.0)
+        assert find_trend(times, times).last_slope == pytest.approx(60.0)
