@@ -51,8 +51,8 @@ class TestReports:
         await report.write_in_turns(1, {})
         given_up = time.monotonic()
         await report.write_in_turns(2, {})
-        assert given_up - began < 2 * PATIENCE_SECONDS
-        assert time.monotonic() - given_up < PATIENCE_SECONDS / 2
+        assert given_up - began < 4 * PATIENCE_SECONDS
+        assert time.monotonic() - given_up < PATIENCE_SECONDS
         said = await asyncio.to_thread(disk.read_text)
         assert json.loads(said)["revision"] == 1
         async with asyncio.timeout(5):

@@ -1,10 +1,12 @@
 """Snapshots compiled from rows, kept on disk, and told of."""
 
+import gc
 import stat
 from dataclasses import replace
 from enum import Enum
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -276,6 +278,21 @@ class TestSaved:
         assert loaded == large
         assert loaded is not None
         assert [server.realms for server in loaded.home_servers.values()] == [names] * len(servers)
+
+    def test_no_table_is_in_one_new_list(self, members: Members, tmp_path: Path) -> None:
+        """The collector would walk through all of it, and nobody else of the process would run meanwhile."""
+        servers = [HomeServer(f"l{number}/r", f"l{number}", "192.0.2.1", 1812) for number in range(8 * WEIGHT)]
+        large = replace(compiled(members), home_servers=Shards((server.key, server) for server in servers))
+        known = set(map(id, gc.get_objects()))
+        longest: list[int] = []
+
+        def look() -> None:
+            if len(longest) < 3:
+                made: list[Any] = [each for each in gc.get_objects() if type(each) is list]  # Any: of anything
+                longest.append(max((len(each) for each in made if id(each) not in known), default=0))
+
+        save_snapshot(tmp_path / "snapshot.sealed", large, members.sealer, pause=look)
+        assert max(longest) <= WEIGHT
 
     def test_damaged_or_foreign_file_is_none(self, members: Members, tmp_path: Path) -> None:
         """What was cut, changed, sealed elsewhere, of the other kind, or never there is as if it were not there."""
