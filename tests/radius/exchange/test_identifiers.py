@@ -135,6 +135,16 @@ class TestShrink:
         given = [(slot.flow, slot.identifier) for slot in fill(identifiers, 255)]
         assert given == [("c", number) for number in range(1, 256)]
 
+    def test_flow_that_was_never_used_is_given_back(self) -> None:
+        """Those of the one before it go on where they were."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        identifiers.add_flow("b")
+        fill(identifiers, 3)
+        assert identifiers.remove_flow("b") == []
+        assert [(slot.flow, slot.identifier) for slot in fill(identifiers, 2)] == [("a", 4), ("a", 5)]
+        assert identifiers.outstanding == 5
+
     def test_flow_with_something_outstanding_stays(self) -> None:
         """An answer that is on its way finds its port open."""
         identifiers: Identifiers[str, int] = Identifiers(4)
