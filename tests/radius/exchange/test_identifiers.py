@@ -145,6 +145,18 @@ class TestShrink:
         assert [(slot.flow, slot.identifier) for slot in fill(identifiers, 2)] == [("a", 4), ("a", 5)]
         assert identifiers.outstanding == 5
 
+    def test_flow_of_which_everything_was_used_is_given_back(self) -> None:
+        """With all that waited on it; another one begins anew."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        fill(identifiers, 255)
+        assert identifiers.remove_flow("a") == list(range(255))
+        assert identifiers.take(0) is None
+        identifiers.add_flow("b")
+        assert identifiers.outstanding == 0
+        (slot,) = fill(identifiers, 1)
+        assert (slot.flow, slot.identifier) == ("b", 1)
+
     def test_flow_with_something_outstanding_stays(self) -> None:
         """An answer that is on its way finds its port open."""
         identifiers: Identifiers[str, int] = Identifiers(4)
