@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
-from threading import current_thread
+from threading import Event, current_thread
 
 import pytest
 from sqlalchemy import delete
@@ -59,7 +59,12 @@ class Service:
     def __init__(self) -> None:
         self.swapped: list[int] = []
         self.refuses = False
+        self.prepared = Event()
         self.changed = asyncio.Event()
+
+    def is_prepared(self) -> bool:
+        """And the collector was let go on."""
+        return self.prepared.is_set() and gc.isenabled()
 
     def swap(self, snapshot: Snapshot) -> None:
         if self.refuses:
@@ -88,6 +93,7 @@ def feed_for(
         swap=service.swap,
         compile_newest=compile_newest or (lambda session: compile_for_proxy(session, registry.sealer, HOMES)),
         saves=True,
+        prepare=service.prepared.set,
     )
 
 
@@ -195,6 +201,7 @@ class TestFeed:
 
         feed = feed_for(registry, tmp_path, service, compile_and_leave)
         await feed.start()
+        await asyncio.to_thread(wait_until, service.is_prepared, "what is prepared to be frozen", 5)
         open_connection = Cycle()
         left.append(weakref.ref(open_connection))
         gc.collect()
