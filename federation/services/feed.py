@@ -4,9 +4,9 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -93,7 +93,7 @@ class SnapshotFeed(Generic[AnySnapshot]):
             looked=lambda: self._in_loop(self._looked.set),
             saved=(saved_path, sealer) if saves else None,
             is_stale=is_stale,
-            prepare=lambda: _prepare_for_long(prepare),
+            prepare=_made_for_long()(prepare),
         )
 
     @property
@@ -103,8 +103,7 @@ class SnapshotFeed(Generic[AnySnapshot]):
 
     def load_saved(self) -> None:
         """The last good snapshot is in force, if there is one that can be used."""
-        gc.disable()  # no walk through what is read finds anything
-        try:
+        with _made_for_long():
             saved = load_snapshot(self._saved_path, self._kind, self._sealer)
             if saved is None:
                 return
@@ -112,9 +111,6 @@ class SnapshotFeed(Generic[AnySnapshot]):
             with suppress(ValueError):  # such as a certificate that can not be used; the registry has another
                 self._swap(saved)
                 self._follower.revision = saved.revision if saved.is_up_to_date else -1
-        finally:
-            gc.freeze()  # or the next new object begins that walk
-            gc.enable()
 
     async def start(self) -> None:
         """The registry has been looked at, or could not be within some seconds; from now on it is followed."""
@@ -201,13 +197,14 @@ def _give_way(*_: object) -> None:
     sleep(GIVE_WAY_SECONDS)
 
 
-def _prepare_for_long(prepare: Callable[[], None]) -> None:
-    """What is made for all changes to come is there to the end, however little it is."""
+@contextmanager
+def _made_for_long() -> Generator[None]:
+    """What is made meanwhile is there to the end, however little it is: the collector never walks through it."""
     gc.disable()
     try:
-        prepare()
+        yield
     finally:
-        gc.freeze()
+        gc.freeze()  # or the next new object begins that walk
         gc.enable()
 
 

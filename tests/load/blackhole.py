@@ -35,6 +35,7 @@ from tests.load.laboratory import (
     Laboratory,
     Load,
     build_tools,
+    may_be_urgent,
     pinned,
     realm_names,
 )
@@ -289,6 +290,8 @@ def main() -> int:
                 print(f"\r\033[Kround {number} of {options.rounds}: {name}", end="", file=sys.stderr, flush=True)
                 found[name].append(run_round(case, options.seconds, command, laboratory))
     print("\r\033[K", end="", file=sys.stderr)
+    if not may_be_urgent():
+        print("What measures did not run as real-time, which only root may: it waited for the tools, too.")
     print(
         f"{NORMAL_PER_SECOND:.0f} requests/s over {REALMS} healthy realms, alone and beside one library in trouble.\n"
     )

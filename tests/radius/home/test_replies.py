@@ -7,6 +7,7 @@ import pytest
 
 from federation.reasons import RefusalReason
 from radius.errors import DropReason
+from radius.exchange.duplicates import PENDING_SECONDS
 from radius.home.clients import Peer
 from radius.home.replies import MAX_QUIET, REJECT_DELAY_SECONDS, Replies, Request
 from radius.wire.attributes import concatenate
@@ -143,3 +144,17 @@ class TestRadius11:
         packet = wire.heard()
         assert packet is not None
         assert packet.code == Code.ACCESS_REJECT
+
+
+class TestTimer:
+    async def test_old_answers_are_forgotten_in_portions(self, wire: Wire) -> None:
+        """Who asks for the timer is told while there are more, and each time there are fewer."""
+        for identifier in range(40):
+            wire.replies.duplicates.receive(identifier, bytes(16), PEER.key, 0.0)
+        left = [len(wire.replies.duplicates)]
+        while wire.replies.on_timer(PENDING_SECONDS + 1):
+            left.append(len(wire.replies.duplicates))
+            assert len(left) < 100
+        assert len(left) > 2
+        assert left == sorted(set(left), reverse=True)
+        assert len(wire.replies.duplicates) == 0
