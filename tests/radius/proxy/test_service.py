@@ -44,6 +44,7 @@ from tests.radius.proxy.world import (
     read_sign_in,
     respond,
 )
+from tests.support.processes import free_port
 
 AUTHENTICATOR = bytes(range(16))
 
@@ -53,8 +54,8 @@ class HomeOnLoopback:
 
     def __init__(self, host: str) -> None:
         self.host = host
-        self.udp = bind_udp(host, 0)
-        self.port: int = self.udp.getsockname()[1]
+        self.port = free_port(host=host)  # it comes back to it
+        self.udp = bind_udp(host, self.port)
         self.seen: list[Packet] = []
         self.answer: Callable[[Packet], bytes | None] = lambda request: respond(
             request, attributes=mppe_keys(request.authenticator)

@@ -5,6 +5,7 @@ import sys
 
 from radius.transport.outbox import Outbox, Waiting, flush_all
 from radius.transport.udp import bind_udp, connect_udp
+from tests.support.processes import free_port
 
 
 def received(bound: socket.socket) -> list[bytes]:
@@ -31,8 +32,7 @@ def send_after_an_error(*datagrams: bytes) -> tuple[list[bytes], int]:
     """What arrives of these at a port that nobody had when one was sent there before, and how often that was told."""
     told: list[int] = []
     queue: list[Waiting] = []
-    with bind_udp("127.0.0.1", 0) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     with connect_udp("127.0.0.1", port) as connected:
         box = Outbox(connected, queue, is_addressed=False, told=lambda: told.append(1))
         box.put(b"nobody hears")

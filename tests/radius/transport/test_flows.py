@@ -13,6 +13,7 @@ from radius.transport.flows import UdpFlow
 from radius.transport.outbox import Waiting, flush_all
 from radius.transport.udp import Address, bind_udp, connect_udp, make_flow_reader
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
+from tests.support.processes import free_port
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -54,12 +55,6 @@ def open_flow(port: int) -> tuple[UdpFlow, asyncio.Queue[bytes], Address]:
     return flow, came, connected.getsockname()
 
 
-def closed_port() -> int:
-    """A port that nobody listens on."""
-    with bind_udp("127.0.0.1", 0) as closed:
-        return int(closed.getsockname()[1])
-
-
 async def answer(home: socket.socket, flow: UdpFlow, came: asyncio.Queue[bytes]) -> bytes:
     """What the flow hears when the home server answers it."""
     ask(flow)
@@ -80,7 +75,7 @@ class TestHomeServerThatWasAway:
         """Each refusal through ICMP is an error at the socket; libuv gives a socket up at the first one."""
 
         async def main() -> None:
-            port = closed_port()
+            port = free_port()
             flow, came, _ = open_flow(port)
             for _ in range(tries):
                 ask(flow, b"nobody there")
@@ -98,7 +93,7 @@ class TestHomeServerThatWasAway:
         """Between the loop's wake-up and the reader a request may go out: it takes the error away from the reader."""
 
         async def main() -> None:
-            port = closed_port()
+            port = free_port()
             flow, came, _ = open_flow(port)
             loop = asyncio.get_running_loop()
             with ExitStack() as stack:
@@ -130,7 +125,7 @@ class TestHomeServerThatWasAway:
         """An answer that came before the loop looked is read after the error."""
 
         async def main() -> None:
-            port = closed_port()
+            port = free_port()
             flow, came, address = open_flow(port)
             ask(flow, b"nobody there")  # the error is there at once on loopback
             with bind_udp("127.0.0.1", port) as home:
@@ -146,7 +141,7 @@ class TestHomeServerThatWasAway:
         """Closed between the error and the new watch, it stays closed."""
 
         async def main() -> None:
-            flow, _, _ = open_flow(closed_port())
+            flow, _, _ = open_flow(free_port())
             ask(flow, b"nobody there")
             flow.watch_again()
             flow.close()

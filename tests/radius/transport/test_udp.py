@@ -21,6 +21,7 @@ from radius.transport.udp import (
     stamp_arrivals,
 )
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
+from tests.support.processes import free_port
 
 
 @pytest.fixture(params=["one by one", "batch"], autouse=True)
@@ -88,10 +89,7 @@ class TestConnect:
 
     def test_refused_peer_is_no_error_of_the_reader(self, stack: ExitStack) -> None:
         """Anybody can send an ICMP message: it is not heard."""
-        closed = bind_udp("127.0.0.1", 0)
-        port = closed.getsockname()[1]
-        closed.close()
-        flow = stack.enter_context(connect_udp("127.0.0.1", port))
+        flow = stack.enter_context(connect_udp("127.0.0.1", free_port()))
         flow.send(b"octets")
         make_flow_reader(flow, lambda _datagram, _now: None)()
 
