@@ -13,12 +13,12 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TextIO
 
 from config.settings import LogFormat, LogLevel
 
 QUEUE_LINES = 10_000
+TOGETHER_SECONDS = 0.02  # after some lines, before the next are looked for: each wake-up costs as much as a line
 FLUSH_SECONDS = 2.0  # at the end of a role; a log that is stuck for longer loses its last lines
 
 
@@ -32,23 +32,24 @@ class QueuedHandler(logging.Handler):
         self.failed = 0
         self._stream = stream
         self._make_formatter = make_formatter
-        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(QUEUE_LINES)
+        self._queue: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_records, name="log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put the record in the queue; never waits, never raises."""
-        try:
-            self._queue.put_nowait(record)
-        except queue.Full:
+        if self._queue.qsize() < QUEUE_LINES:
+            self._queue.put(record)
+        else:
             self.dropped += 1
 
     def close(self) -> None:
         """Write what is queued, for a few seconds at most."""
+        self._closing.set()
         if self._thread.is_alive():
-            with suppress(queue.Full):
-                self._queue.put(None, timeout=FLUSH_SECONDS)
-                self._thread.join(FLUSH_SECONDS)
+            self._queue.put(None)
+            self._thread.join(FLUSH_SECONDS)
         super().close()
 
     def _write_records(self) -> None:
@@ -58,6 +59,8 @@ class QueuedHandler(logging.Handler):
                 told, lost = self.dropped, self.dropped - told
                 self._write(_build_record("log_lines_dropped", {"count": lost}))
             self._write(record)
+            if self._queue.empty():
+                self._closing.wait(TOGETHER_SECONDS)
 
     def _write(self, record: logging.LogRecord) -> None:
         try:
@@ -94,6 +97,9 @@ def configure_logging(
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.raiseExceptions = False
+    # What no line says need not be found out for each: where in the source, in which thread, in which process.
+    logging._srcfile = None  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # as its documentation advises
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(capture=True)
     for name in (
         "uvicorn",

@@ -123,9 +123,14 @@ def _configuration() -> "Config":
     return configuration
 
 
+def build_file_uri(path: str) -> str:
+    """SQLite's name of a file, whatever characters are in its path; "?mode=rw" and the like may follow."""
+    return f"file:{quote(path)}"
+
+
 def _create_sqlite_engine(url: URL, *, makes_file: bool) -> Engine:
     if url.database and not makes_file:
-        url = url.set(database=f"file:{quote(url.database)}", query={"mode": "rw", "uri": "true"})
+        url = url.set(database=build_file_uri(url.database), query={"mode": "rw", "uri": "true"})
     # hide_parameters: an error's text must not carry the values that were to be written.
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)

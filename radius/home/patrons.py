@@ -69,9 +69,17 @@ class Patrons:
             return
         shares = (realm, conversation.origin)
         if isinstance(wanted, PasswordCheck):
-            self._checks.ask(partial(store.check_password, realm, user, wanted.password), shares, verify)
+            verdict = store.begin_password_check(realm, user, wanted.password)
+            if callable(verdict):
+                self._checks.ask(verdict, shares, verify)
+            else:
+                verify(verdict)
         else:
-            self._checks.ask(partial(store.find_nt_hash, realm, user), shares, compare)
+            answer = store.begin_nt_hash_search(realm, user)
+            if callable(answer):
+                self._checks.ask(answer, shares, compare)
+            else:
+                compare(answer)
 
     def hear(self, conversation: Conversation[EapSession], outcome: Outcome, device: bytes) -> None:
         """Count a password that was looked at and was wrong; a conversation has one guess, however it goes on."""

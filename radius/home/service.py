@@ -3,7 +3,7 @@
 There are two ways in, and one path behind them: a datagram from an address where a client may be, and a packet of a
 client that is known already, over a connection on which its answer goes back.
 
-Everything happens on one event loop but the identity checks, which block and have threads of their own. A request is
+Everything happens on one event loop but the identity checks that block, which have threads of their own. A request is
 authentic before anything else of it is looked at; a repeat never starts a second check; a refusal waits about a second,
 so that nobody tries passwords quickly and nobody learns from the time why it was one.
 

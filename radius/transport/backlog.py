@@ -57,8 +57,10 @@ class Backlog(Generic[Origin]):
             self._next = None
 
     def _work_off(self) -> None:
-        """A slice now, and the next one after the loop has turned."""
+        """A slice now, and the next one, if anything still waits, after the loop has turned."""
         self._next = None
-        if self._intake:
-            self._next = asyncio.get_running_loop().call_soon(self._work_off_guarded)
+        try:
             self._intake.work_off(monotonic())
+        finally:  # whatever became of this slice, the others wait
+            if self._intake:
+                self._next = asyncio.get_running_loop().call_soon(self._work_off_guarded)

@@ -16,11 +16,15 @@ from config.settings import LogFormat, LogLevel
 Configure = Callable[..., QueuedHandler]
 
 
+SWITCHES = ("raiseExceptions", "_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
+
+
 @pytest.fixture
 def configure() -> Generator[Configure]:
     """configure_logging, undone at the end."""
     root = logging.getLogger()
-    before, level, raises = root.handlers[:], root.level, logging.raiseExceptions
+    before, level = root.handlers[:], root.level
+    switches = {name: getattr(logging, name) for name in SWITCHES}
     ours: list[QueuedHandler] = []
 
     def configured(*arguments: Any, **options: Any) -> QueuedHandler:
@@ -33,7 +37,8 @@ def configure() -> Generator[Configure]:
         handler.close()
     root.handlers[:] = before
     root.setLevel(level)
-    logging.raiseExceptions = raises
+    for name, value in switches.items():
+        setattr(logging, name, value)
     logging.captureWarnings(capture=False)
 
 

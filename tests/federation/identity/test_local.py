@@ -277,6 +277,71 @@ class TestNtHash:
         assert thief.find_nt_hash(REALM, "client") is RefusalReason.STORE_UNAVAILABLE
 
 
+class TestBegin:
+    """What is asked on an event loop: the answer, or the rest of the work."""
+
+    def test_only_a_password_that_was_right_a_moment_ago_is_answered_at_once(
+        self, members: Members, store: LocalStore
+    ) -> None:
+        """Everything else costs the hash, which is for a thread; its call says what `check_password` says."""
+        for user, password in (("jansen", b"geheim"), ("jansen", b"wrong"), ("nobody", b"geheim"), ("jan\x00", b"x")):
+            rest = store.begin_password_check(REALM, user, password)
+            assert callable(rest)
+            assert rest() == store.check_password(REALM, user, password)
+        assert store.begin_password_check(REALM, "JANSEN", b"geheim") is None
+        assert callable(store.begin_password_check(REALM, "jansen", b"wrong"))
+
+    def test_answer_at_once_is_no_older_than_the_database(self, members: Members, store: LocalStore) -> None:
+        """A patron who was blocked is, and a new password takes the place of the old one."""
+        assert store.check_password(REALM, "jansen", b"geheim") is None
+        with members.change() as change:
+            block_patron(change, OPERATOR, "boekenburg", f"jansen@{REALM}")
+        assert store.begin_password_check(REALM, "jansen", b"geheim") is RefusalReason.PATRON_BLOCKED
+        with members.change() as change:
+            block_patron(change, OPERATOR, "boekenburg", f"jansen@{REALM}", is_blocked=False)
+            set_password(change, OPERATOR, "boekenburg", f"jansen@{REALM}", "nieuw", hashes=CHEAP_HASHES)
+        assert callable(store.begin_password_check(REALM, "jansen", b"geheim"))
+
+    def test_missing_nt_hash_is_made_in_the_thread(self, members: Members, store: LocalStore) -> None:
+        """After MSCHAPv2 is turned on, a password of a moment ago is not answered until the hash is there."""
+        assert store.check_password(REALM, "jansen", b"geheim") is None
+        members.turn_mschapv2("boekenburg", on=True)
+        rest = store.begin_password_check(REALM, "jansen", b"geheim")
+        assert callable(rest)
+        assert rest() is None
+        assert store.begin_password_check(REALM, "jansen", b"geheim") is None
+        assert isinstance(store.begin_nt_hash_search(REALM, "jansen"), bytes)
+
+    @pytest.mark.parametrize(
+        "user", ["client", "CLIENT", "jansen", "expired", "blocked", "nobody", "jan|sen", "copied"]
+    )
+    def test_nt_hash_is_found_at_once(self, members: Members, store: LocalStore, user: str) -> None:
+        """The same as in a thread, whoever is asked for."""
+        members.turn_mschapv2("boekenburg", on=True)
+        for name in ("client", "expired", "blocked", "copied"):
+            last = START.date() - timedelta(days=1) if name == "expired" else None
+            add(members, name, "clientPass", expires_on=last)
+        with members.change() as change:
+            block_patron(change, OPERATOR, "boekenburg", f"blocked@{REALM}")
+        with members.store.write() as session:
+            row = session.scalars(select(PatronRow).where(PatronRow.user == "copied")).one()
+            row.sealed_nt_hash = row_of(members, "client").sealed_nt_hash
+        assert store.begin_nt_hash_search(REALM, user) == store.find_nt_hash(REALM, user)
+
+    def test_database_that_would_have_to_be_waited_for_is_for_the_thread(
+        self, members: Members, store: LocalStore
+    ) -> None:
+        """Its call says what is wrong."""
+        with members.store.write() as session:
+            session.execute(text("DROP TABLE patrons"))
+        for rest in (
+            store.begin_password_check(REALM, "jansen", b"geheim"),
+            store.begin_nt_hash_search(REALM, "jansen"),
+        ):
+            assert callable(rest)
+            assert rest() is RefusalReason.STORE_UNAVAILABLE
+
+
 class TestUnavailable:
     def test_broken_database_is_told_apart_from_a_wrong_password(
         self, members: Members, store: LocalStore, caplog: pytest.LogCaptureFixture

@@ -4,8 +4,8 @@ from federation.reasons import RefusalReason
 
 
 class NoPatrons:
-    def check_password(self, realm: str, user: str, password: bytes) -> RefusalReason | None:
+    def begin_password_check(self, realm: str, user: str, password: bytes) -> RefusalReason | None:
         raise AssertionError("nobody gets as far as a password here")
 
-    def find_nt_hash(self, realm: str, user: str) -> bytes | RefusalReason:
+    def begin_nt_hash_search(self, realm: str, user: str) -> bytes | RefusalReason:
         raise AssertionError("nobody gets as far as a password here")

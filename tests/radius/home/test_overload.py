@@ -46,7 +46,7 @@ FLOODER, OTHER = "127.0.0.2", "127.0.0.1"
 class Patrons(NoPatrons):
     """One patron."""
 
-    def check_password(self, realm: str, user: str, password: bytes) -> None:
+    def begin_password_check(self, realm: str, user: str, password: bytes) -> None:
         assert (realm, user, password) == (REALM, "anna", b"Strandlezer-1")
 
 

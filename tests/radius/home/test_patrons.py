@@ -1,5 +1,7 @@
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -37,14 +39,29 @@ class Session:
 
 
 class Store:
-    """One patron."""
+    """One patron, asked at once or in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool) -> None:
         self.asked = 0
+        self.threads: set[str] = set()
+        self.waits = waits
+
+    def begin_password_check(
+        self, realm: str, user: str, password: bytes
+    ) -> RefusalReason | Callable[[], RefusalReason | None] | None:
+        check = partial(self.check_password, realm, user, password)
+        return check if self.waits else check()
+
+    def begin_nt_hash_search(
+        self, realm: str, user: str
+    ) -> bytes | RefusalReason | Callable[[], bytes | RefusalReason]:
+        search = partial(self.find_nt_hash, realm, user)
+        return search if self.waits else search()
 
     def check_password(self, realm: str, user: str, password: bytes) -> RefusalReason | None:
         del realm
         self.asked += 1
+        self.threads.add(threading.current_thread().name)
         if user != "anna":
             return RefusalReason.UNKNOWN_PATRON
         return None if password == b"right" else RefusalReason.WRONG_CREDENTIALS
@@ -52,14 +69,15 @@ class Store:
     def find_nt_hash(self, realm: str, user: str) -> bytes | RefusalReason:
         del realm
         self.asked += 1
+        self.threads.add(threading.current_thread().name)
         return bytes(16) if user == "anna" else RefusalReason.UNKNOWN_PATRON
 
 
 class Desk:
     """The patrons of a library, and conversations about them."""
 
-    def __init__(self) -> None:
-        self.store = Store()
+    def __init__(self, *, waits: bool) -> None:
+        self.store = Store(waits=waits)
         self.patrons = Patrons({"local": self.store}, Checks(), Guesses(b"k" * 32))
         self._open: Conversations[Any] = Conversations()  # Any: a session of our own
 
@@ -83,10 +101,10 @@ class Desk:
         return conversation, told
 
 
-@pytest.fixture
-def desk() -> Desk:
-    """A library of one patron."""
-    return Desk()
+@pytest.fixture(params=["at once", "in a thread"])
+def desk(request: pytest.FixtureRequest) -> Desk:
+    """A library of one patron, whose store knows the answer or has to wait for it."""
+    return Desk(waits=request.param == "in a thread")
 
 
 class TestAsk:
@@ -108,6 +126,13 @@ class TestAsk:
         """And the conversation keeps why it was a no."""
         conversation, heard = desk.ask(wanted, realm)
         assert (heard, conversation.refusal) == (told, refusal)
+
+    @pytest.mark.parametrize("wanted", [PasswordCheck("anna", b"right"), NtHashLookup("anna")])
+    def test_only_what_waits_has_a_thread(self, desk: Desk, wanted: PasswordCheck | NtHashLookup) -> None:
+        """The loop may not wait, and need not go to a thread for what takes no time."""
+        desk.ask(wanted)
+        (name,) = desk.store.threads
+        assert name.startswith("identity-check") == desk.store.waits
 
 
 class TestGuesses:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -53,6 +54,9 @@ class Store:
     nt_hashes: dict[str, bytes] = field(default_factory=dict[str, bytes])
     go: threading.Event = field(default_factory=threading.Event)
 
+    def begin_password_check(self, realm: str, user: str, password: bytes) -> Callable[[], RefusalReason | None]:
+        return partial(self.check_password, realm, user, password)
+
     def check_password(self, realm: str, user: str, password: bytes) -> RefusalReason | None:
         self.checks.append((realm, user))
         self.go.wait(5)
@@ -60,7 +64,7 @@ class Store:
             return RefusalReason.UNKNOWN_PATRON
         return None if self.passwords[user] == password else RefusalReason.WRONG_CREDENTIALS
 
-    def find_nt_hash(self, realm: str, user: str) -> bytes | RefusalReason:
+    def begin_nt_hash_search(self, realm: str, user: str) -> bytes | RefusalReason:
         return self.nt_hashes.get(user, RefusalReason.METHOD_NOT_OFFERED)
 
 
