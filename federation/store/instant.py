@@ -17,7 +17,7 @@ from sqlalchemy import Select
 
 from federation.store.session import Store, build_file_uri
 
-SLOW_SECONDS: Final = 0.005  # for one row: the disk is not what it should be
+SLOW_SECONDS: Final = 0.05  # for one row: the disk is not what it should be, if it is not the processor
 REST_SECONDS: Final = 10.0  # after that, and after an error
 
 Columns = TypeVarTuple("Columns")

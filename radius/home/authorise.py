@@ -1,7 +1,6 @@
 """The attributes of the home server's answers: what an access point needs, and nothing that tells who the patron is."""
 
 import hmac
-from hashlib import sha256
 from typing import Final
 
 from radius.wire.attributes import find
@@ -60,4 +59,4 @@ def build_alias(request: Packet, key: bytes, user: str, realm: str) -> bytes | N
     if find(request, AttributeType.CHARGEABLE_USER_IDENTITY) is None or not operator_name:
         return None
     subject = b"\0".join((operator_name.lower(), realm.encode(), user.casefold().encode(errors="surrogateescape")))
-    return hmac.new(key, subject, sha256).hexdigest()[:CUI_CHARACTERS].encode()
+    return hmac.digest(key, subject, "sha256").hex()[:CUI_CHARACTERS].encode()

@@ -63,7 +63,7 @@ class Guesses:
         """Of the patron, however the name is written; and of the patron with the device."""
         folded = "".join(unicodedata.normalize("NFKC", user).casefold().split())
         patron = b"\0".join((realm.encode(), folded.encode(errors="surrogateescape")))
-        station = bytes(octet for octet in device.lower() if octet not in b"-:. ")
+        station = device.translate(None, b"-:. ").lower()
         return self._digest(patron), self._digest(patron + b"\0" + station)
 
     def _digest(self, subject: bytes) -> Key:

@@ -15,7 +15,7 @@ from radius.exchange.duplicates import Duplicates
 from radius.home.authorise import build_reject_attributes
 from radius.home.clients import Peer
 from radius.transport.udp import Address
-from radius.wire.codes import AttributeType, Code, ErrorCause
+from radius.wire.codes import CODE_NAMES, AttributeType, Code, ErrorCause
 from radius.wire.packet import Packet, build_attribute
 from radius.wire.rewrite import build_reply
 
@@ -73,7 +73,7 @@ class Replies:
             self.drop(DropReason.TOO_MANY_ATTRIBUTES, request.peer.key)
             return
         if self.duplicates.answer(request.key, packet.authenticator, octets, monotonic()):
-            self._answers[code.name.lower()] += 1
+            self._answers[CODE_NAMES[code]] += 1
             request.send(octets)
 
     def refuse(self, request: Request, reason: RefusalReason, eap: bytes = b"") -> None:

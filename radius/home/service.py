@@ -20,7 +20,6 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from hashlib import sha256
 from socket import socket
 from time import monotonic
 from typing import Final
@@ -62,7 +61,7 @@ from radius.transport.faults import Faults
 from radius.transport.udp import Address
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
 from radius.wire.authenticators import decide_request_authenticity
-from radius.wire.codes import AttributeType, Code, ErrorCause
+from radius.wire.codes import CODE_NAMES, AttributeType, Code, ErrorCause
 from radius.wire.packet import Packet, parse_packet
 
 EXPIRY_SECONDS: Final = 1.0
@@ -260,7 +259,7 @@ class HomeService:
         reason = decide_request_authenticity(packet, peer.keyed, requires_message_authenticator=True)
         if reason is not None:
             return reason
-        self._requests[Code(packet.code).name.lower()] += 1
+        self._requests[CODE_NAMES[packet.code]] += 1
         key = (source, packet.code, packet.identifier)
         seen = self._replies.duplicates.receive(key, packet.authenticator, peer.key, now)
         if isinstance(seen, bytes):
@@ -445,7 +444,7 @@ class HomeService:
         if reason is not None:
             fields["reason"] = reason
         if user is not None:
-            digest = hmac.new(self._alias_key, b"log\0" + user.encode(errors="replace"), sha256).hexdigest()
+            digest = hmac.digest(self._alias_key, b"log\0" + user.encode(errors="replace"), "sha256").hex()
             fields["patron"] = digest[:_PSEUDONYM_CHARACTERS]
         operator_name = find(request.packet, AttributeType.OPERATOR_NAME)
         if operator_name:

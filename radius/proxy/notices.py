@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from radius.wire.codes import Code
+from radius.wire.codes import CODE_NAMES
 
 QUIET_SECONDS: Final = 60.0
 MAX_LINES_A_MINUTE: Final = 600  # over all peers: source addresses can be forged, and each would be worth a line
 MAX_REMEMBERED: Final = 4096  # pairs of peer and reason; beyond, the table starts anew
 
-CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}
 
 Write = Callable[[str, Mapping[str, object]], None]
 

@@ -25,6 +25,8 @@ class Code(IntEnum):
     PROTOCOL_ERROR = 52
 
 
+CODE_NAMES: Final = {int(code): code.name.lower() for code in Code}  # as counters have them
+
 EXPECTED_RESPONSES: Final[Mapping[int, frozenset[int]]] = MappingProxyType(
     {
         int(request): frozenset(map(int, responses))
