@@ -34,9 +34,10 @@ SWAP_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
 HOSTED_SECRET = b"hosted-home-server"
 # The collector looks when there are so many more objects than at its last look: a pause of 0.1 to 0.2 ms for every
-# packet, while 20,000 were one of 4 to 12. Each tenth look takes those that were there at the last ten (1 to 2 ms),
-# and one after eight million everything. Under steady load as many objects go as come, so it hardly ever looks.
-COLLECTOR_THRESHOLDS = (1_000, 10, 800)
+# packet, while 20,000 were one of 4 to 12. Each tenth look takes those that were there at the last ten (1 to 2 ms).
+# Under steady load as many objects go as come, so that it hardly ever looks by itself: `radius.transport.garbage` has
+# it look, in small portions. At everything it looks each quarter of an hour at most, 4 to 7 ms.
+COLLECTOR_THRESHOLDS = (1_000, 10, 5_000)
 FROZEN_OBJECTS = 20_000  # what a compilation made is frozen if it is more; a change makes some hundred
 GIVE_WAY_SECONDS = 0.0001
 INTERPRETER_SECONDS = 0.0005  # that the event loop waits for the follower's thread to let go; Python's own is 5 ms

@@ -58,6 +58,7 @@ from radius.home.replies import Replies, Request
 from radius.home.streams import Streams
 from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
+from radius.transport.garbage import YoungGarbage
 from radius.transport.udp import Address
 from radius.wire.attributes import concatenate, find, is_eap_well_formed
 from radius.wire.authenticators import decide_request_authenticity
@@ -120,6 +121,7 @@ class HomeService:
         self._is_over = False
         self._requests: Counter[str] = Counter()
         self._faults = Faults(_log)
+        self._young = YoungGarbage()
         self._expiry: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -220,6 +222,8 @@ class HomeService:
             reason = DropReason.INTERNAL_ERROR
         if reason is not None:
             self._replies.drop(reason, peer.key)
+        if self._young.due <= now:
+            self._young.collect(now)
         return reason
 
     def _find_client(self, host: str) -> str | None:

@@ -27,6 +27,7 @@ from radius.proxy.streams import Streams
 from radius.transport.backlog import Backlog
 from radius.transport.faults import Faults
 from radius.transport.flows import UdpFlow
+from radius.transport.garbage import YoungGarbage
 from radius.transport.listeners import UdpListener
 from radius.transport.outbox import Waiting, flush_all
 from radius.transport.udp import connect_udp, make_flow_reader
@@ -91,6 +92,7 @@ class ProxyService:
         self._listeners = [UdpListener(each, self.outboxes, is_accounting=False) for each in sockets.authentication]
         self._listeners += [UdpListener(each, self.outboxes, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
+        self._young = YoungGarbage()
         self._timer: asyncio.TimerHandle | None = None
         self._went_off_at = -inf
         self._due = inf  # when it goes off; uvloop's does not tell, if that is within half a millisecond
@@ -192,8 +194,11 @@ class ProxyService:
         """What was put into outboxes is sent, and the timer is armed, unless it is due soon anyway: the turn ends."""
         if self.outboxes:
             flush_all(self.outboxes)
-        if self._due > monotonic() + ARM_SLACK_SECONDS:
+        now = monotonic()
+        if self._due > now + ARM_SLACK_SECONDS:
             self._arm()
+        if self._young.due <= now:
+            self._young.collect(now)
 
     def _arm(self) -> None:
         due = self.engine.next_timer()

@@ -1,27 +1,28 @@
 """`make blackhole`: what the patrons of all other libraries feel while one library does not answer.
 
-A normal load over healthy realms goes through one proxy process, first alone, then beside a library that is asked
-2,000 times a second and is silent, flaps, or answers late. Each round is a new proxy, and its two halves are compared
-with each other: ratios hold on a machine that drifts, milliseconds do not. The control is the same with a second
-library that answers at once: what any load of that size costs the others on this machine. Each half has two parts, of
-which the worse one counts; those of the second are while the library is asked and while what it did not answer meets
-its deadline. The access points and home servers of the healthy realms run before all else on their processor, so that
-they wait for the proxy alone, not for the tools that make the trouble.
+A normal load over healthy realms goes through one proxy process: alone; then beside a library that is asked 2,000 times
+a second and answers; then beside the same library when it has fallen silent, flaps, or answers late. Each round is a
+new proxy, and its three stages are compared with each other: ratios hold on a machine that drifts, milliseconds do not.
+The last beside the second is what the silence does; the last beside the first is what that load does, too. Each stage
+has two parts, of which the worse one counts; those of the last are while the library is asked and while what it did not
+answer meets its deadline. The proxy, and the access points and home servers of the healthy realms, run before all else
+on their processors, so that they wait for each other alone, not for the tools that make the trouble.
 """
 
 import argparse
 import json
 import os
+import signal
 import socket
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -38,6 +39,7 @@ from tests.load.laboratory import (
     may_be_urgent,
     pinned,
     realm_names,
+    urgent,
 )
 from tests.load.peers import COMPILED, PROXY_CPU
 from tests.support.biebroam import COMMAND, DataDirectory
@@ -57,48 +59,54 @@ PROBE_SECONDS: Final = 0.2
 class Case:
     """What is wrong with the one library, and how it is reached."""
 
-    home: tuple[str, ...] | None = None
-    """Options of its simulated home server; None: a port that nobody reads."""
+    trouble: tuple[str, ...] | None = ()
+    """What becomes of its answers, as options of a simulated home server: none at all; None: it goes on to answer."""
     is_shared: bool = False
     """It stands behind the next hop that the healthy realms use, too."""
     source: str = SAME_CLIENT
     """Which client asks for it: the one that the normal load comes from, or another."""
     rate: float = TROUBLE_PER_SECOND
+    normal: float = NORMAL_PER_SECOND
     window: int = 6000
 
 
-CONTROL: Final = "control: answers at once"
 CASES: Final[dict[str, Case]] = {
-    CONTROL: Case(home=()),
     "silent, own home server": Case(),
     "silent, own home server, other client": Case(source=OTHER_CLIENT),
-    "silent, shared next hop": Case(home=("--silent", "trouble"), is_shared=True),
-    "flapping 10 s, shared next hop": Case(home=("--silent", "trouble", "--flap-ms", "10000"), is_shared=True),
-    "answers after 3 s, shared next hop": Case(home=("--silent", "trouble", "--slow-ms", "3000"), is_shared=True),
-    "flood of another client": Case(home=(), source=OTHER_CLIENT, rate=0.0),
+    "silent, shared next hop": Case(is_shared=True),
+    "silent, one of many": Case(normal=1900.0, rate=100.0),
+    "flapping 10 s, shared next hop": Case(trouble=("--flap-ms", "10000"), is_shared=True),
+    "answers after 3 s, shared next hop": Case(trouble=("--slow-ms", "3000"), is_shared=True),
+    "flood of another client": Case(trouble=None, source=OTHER_CLIENT, rate=0.0),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One proxy's two halves."""
+    """One proxy's three stages."""
 
-    quiet_p99_us: int
+    alone_p99_us: int
+    answered_p99_us: int
     troubled_p99_us: int
-    worst_realm_ratio: float
+    worst_realm_ratio: float  # of the last to the second
     lost: int  # of the normal load
     refused: int  # of the normal load
     trouble_sent: int
     trouble_unanswered: int  # within the deadline
     trouble_accepts: int
-    checks: int  # Status-Server that were asked in the second half
+    checks: int  # Status-Server that were asked in the last stage
     checks_missed: int
     slowest_check_ms: float
 
     @property
-    def ratio(self) -> float:
-        """How much longer the slowest hundredth waits."""
-        return self.troubled_p99_us / max(1, self.quiet_p99_us)
+    def beside_answered(self) -> float:
+        """How much longer the slowest hundredth waits than beside the same load that is answered."""
+        return self.troubled_p99_us / max(1, self.answered_p99_us)
+
+    @property
+    def beside_alone(self) -> float:
+        """How much longer the slowest hundredth waits than without that load."""
+        return self.troubled_p99_us / max(1, self.alone_p99_us)
 
 
 class Neighbour:
@@ -167,7 +175,7 @@ secret = "{CLIENT_SECRET}"
 {_library("healthy", healthy, home_port)}
 {troubled}
 """)
-    return data.start("proxy", port=port, wrap=lambda arguments: pinned(PROXY_CPU, arguments))
+    return data.start("proxy", port=port, wrap=lambda arguments: pinned(PROXY_CPU, urgent(arguments)))
 
 
 def _library(name: str, realms: str, port: int) -> str:
@@ -185,57 +193,70 @@ secret = "{HOME_SECRET}"
 
 
 @contextmanager
-def start_homes(case: Case, laboratory: Laboratory) -> Generator[tuple[int, int]]:
-    """The healthy home server and the troubled one; their ports."""
-    if case.is_shared:
-        with laboratory.home(*(case.home or ()), is_urgent=True) as port:
-            yield port, port
-    elif case.home is not None:
-        with laboratory.home(is_urgent=True) as port, laboratory.home(*case.home) as other:
-            yield port, other
-    else:
-        with laboratory.home(is_urgent=True) as port, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
-            deaf.bind(("127.0.0.1", 0))
-            yield port, deaf.getsockname()[1]
+def start_homes(case: Case, laboratory: Laboratory) -> Generator[tuple[int, int, Callable[[], None]]]:
+    """The healthy home server and the troubled one: their ports, and what brings the trouble."""
+    trouble = () if case.trouble is None else ("--silent", "trouble", *case.trouble, "--answers-first")
+    with ExitStack() as stack:
+        options = trouble if case.is_shared else ()
+        port, home = stack.enter_context(laboratory.start_home(*options, is_urgent=True))
+        other_port, other = (port, home) if case.is_shared else stack.enter_context(laboratory.start_home(*trouble))
+        yield port, other_port, lambda: other.process.send_signal(signal.SIGUSR1)
 
 
 def run_round(case: Case, seconds: float, command: Path, laboratory: Laboratory) -> Round:
-    """A new proxy, the normal load alone, then beside the trouble until its last request has met the deadline."""
-    normal = Load(realms=REALMS, window=1000, rate=NORMAL_PER_SECOND, seconds=seconds)
-    trouble = Load(realms=1, window=case.window, rate=case.rate, seconds=seconds, realm_format=TROUBLE_REALM)
-    afterwards = Load(realms=REALMS, window=1000, rate=NORMAL_PER_SECOND, seconds=DEADLINE_SECONDS)
+    """A new proxy and its three stages; the last is over when the last request of the trouble has met its deadline."""
+    normal = Load(realms=REALMS, window=1000, rate=case.normal, seconds=seconds)
     deadline = ("--timeout-ms", str(DEADLINE_SECONDS * 1000))
+    trouble = Load(realms=1, window=case.window, rate=case.rate, seconds=seconds, realm_format=TROUBLE_REALM)
     with (
         tempfile.TemporaryDirectory(prefix="blackhole-") as folder,
-        start_homes(case, laboratory) as (home_port, trouble_port),
+        start_homes(case, laboratory) as (home_port, trouble_port, fall),
+        ThreadPoolExecutor() as threads,
     ):
         port = free_port()
-        with start_proxy(Path(folder), port, home_port, trouble_port, command), ThreadPoolExecutor() as threads:
+
+        def ask(*loads: Load) -> list[dict[str, Any]]:
+            return [laboratory.generate(port, load, is_urgent=True) for load in loads]
+
+        def ask_it(load: Load) -> Future[dict[str, Any]]:
+            return threads.submit(laboratory.generate, port, load, "--source", case.source, *deadline)
+
+        with start_proxy(Path(folder), port, home_port, trouble_port, command):
             laboratory.wait_answering(port)
-            settling = Load(realms=REALMS, window=64, seconds=SETTLING_SECONDS, rate=NORMAL_PER_SECOND)
-            laboratory.generate(port, settling)
-            quiet = [laboratory.generate(port, normal, is_urgent=True) for _ in range(2)]
+            ask(replace(normal, seconds=SETTLING_SECONDS))
+            alone = ask(normal, normal)
+            answered = alone
+            if case.trouble is not None:
+                answering = ask_it(replace(trouble, seconds=2 * seconds))
+                answered = ask(normal, normal)
+                answering.result()
+                fall()
             with Neighbour(port) as neighbour:
-                beside = threads.submit(laboratory.generate, port, trouble, "--source", case.source, *deadline)
-                troubled = [laboratory.generate(port, load, is_urgent=True) for load in (normal, afterwards)]
-                other = beside.result()
-    return judge(quiet, troubled, other, neighbour)
+                troubling = ask_it(trouble)
+                troubled = ask(normal, replace(normal, seconds=DEADLINE_SECONDS))
+                other = troubling.result()
+    return judge(alone, answered, troubled, other, neighbour)
 
 
 def judge(
-    quiet: Sequence[dict[str, Any]], troubled: Sequence[dict[str, Any]], other: dict[str, Any], neighbour: Neighbour
+    alone: Sequence[dict[str, Any]],
+    answered: Sequence[dict[str, Any]],
+    troubled: Sequence[dict[str, Any]],
+    other: dict[str, Any],
+    neighbour: Neighbour,
 ) -> Round:
     """What the generators' reports say."""
-    before, after = (
-        [max(each) for each in zip(*(part["realms_p99_us"] for part in half), strict=True)]
-        for half in (quiet, troubled)
+    stages = (alone, answered, troubled)
+    _, before, after = (
+        [max(each) for each in zip(*(part["realms_p99_us"] for part in stage), strict=True)] for stage in stages
     )
+    worst = [max(part["p99_us"] for part in stage) for stage in stages]
+    every = [part for stage in stages for part in stage]
     return Round(
-        quiet_p99_us=max(part["p99_us"] for part in quiet),
-        troubled_p99_us=max(part["p99_us"] for part in troubled),
+        *worst,
         worst_realm_ratio=max(there / max(1, here) for here, there in zip(before, after, strict=True)),
-        lost=sum(part["lost"] for part in (*quiet, *troubled)),
-        refused=sum(part["rejects"] for part in (*quiet, *troubled)),
+        lost=sum(part["lost"] for part in every),
+        refused=sum(part["rejects"] for part in every),
         trouble_sent=other["sent"],
         trouble_unanswered=other["lost"],
         trouble_accepts=other["accepts"],
@@ -250,14 +271,17 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def print_case(name: str, rounds: Sequence[Round], control: Sequence[Round]) -> None:
-    """One line of the table, beside the control's rounds, if there were any."""
-    pairs = zip(rounds, control, strict=False)
-    beside = [each.troubled_p99_us / max(1, answered.troubled_p99_us) for each, answered in pairs]
+def print_case(name: str, rounds: Sequence[Round]) -> None:
+    """One line of the table."""
+    middles = [
+        f"{statistics.median(values):.0f}"
+        for values in zip(
+            *((each.alone_p99_us, each.answered_p99_us, each.troubled_p99_us) for each in rounds), strict=True
+        )
+    ]
     print(
-        f"| {name} | {statistics.median(each.quiet_p99_us for each in rounds):.0f} "
-        f"| {statistics.median(each.troubled_p99_us for each in rounds):.0f} "
-        f"| {spread([each.ratio for each in rounds])} | {spread(beside) if beside else '-'} "
+        f"| {name} | {' | '.join(middles)} "
+        f"| {spread([each.beside_answered for each in rounds])} | {spread([each.beside_alone for each in rounds])} "
         f"| {spread([each.worst_realm_ratio for each in rounds])} "
         f"| {sum(each.lost for each in rounds)} + {sum(each.refused for each in rounds)} "
         f"| {sum(each.trouble_unanswered for each in rounds)} of {sum(each.trouble_sent for each in rounds)} "
@@ -271,7 +295,7 @@ def main() -> int:
     """Measure and print; 1 when a healthy realm lost a request, or a neighbour would believe the proxy dead."""
     parser = argparse.ArgumentParser(prog="make blackhole ARGS=…", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=12.0, help="of the normal load alone, and of the trouble")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of each part, and of the trouble")
     parser.add_argument("--cases", nargs="*", default=(), help="names of cases, or what the names of some contain")
     parser.add_argument("--interpreted", action="store_true", help="the proxy of .venv, not the compiled one")
     parser.add_argument("--output", type=Path, default=Path("bench-results"), help="folder for tools and figures")
@@ -292,15 +316,13 @@ def main() -> int:
     print("\r\033[K", end="", file=sys.stderr)
     if not may_be_urgent():
         print("What measures did not run as real-time, which only root may: it waited for the tools, too.")
-    print(
-        f"{NORMAL_PER_SECOND:.0f} requests/s over {REALMS} healthy realms, alone and beside one library in trouble.\n"
-    )
-    print("| the one library | p99 us alone | beside it | ratio (min to max) | ratio to the control's ", end="")
-    print("| worst realm's ratio ", end="")
+    print(f"Requests of {REALMS} healthy realms, alone, beside one library that answers, and beside it in trouble.\n")
+    print("| the one library | p99 us alone | beside answers | beside trouble | beside answers, ratio ", end="")
+    print("| beside none | worst realm beside answers ", end="")
     print("| healthy: lost + refused | its own, unanswered | Status-Server missed | slowest ms |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name, rounds in found.items():
-        print_case(name, rounds, found.get(CONTROL, ()))
+        print_case(name, rounds)
     figures = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
     (options.output / "blackhole.json").write_text(json.dumps(figures, indent=1))
     every = [each for rounds in found.values() for each in rounds]

@@ -1,16 +1,18 @@
 /* homesim: a home server that accepts everybody as fast as it can, so that the proxy before it is what is measured.
  *
- *   homesim --port P --secret S [--host H] [--no-keys] [--delay-ms D] [--silent PART [--flap-ms F | --slow-ms D]]
+ *   homesim --port P --secret S [--host H] [--no-keys] [--delay-ms D] [--silent PART [--flap-ms F | --slow-ms D] [--answers-first]]
  *
  * Answers Access-Request with Access-Accept (Message-Authenticator first, User-Name, EAP-Success, two MS-MPPE keys of a
  * known pattern, each Proxy-State in order) and Status-Server with Access-Accept. Requests whose User-Name contains
- * PART get no answer; with --flap-ms none in every other F milliseconds; with --slow-ms a late one. SIGTERM ends it,
- * with its counters on standard error as JSON. */
+ * PART get no answer; with --flap-ms none in every other F milliseconds; with --slow-ms a late one; with
+ * --answers-first all of that from SIGUSR1 on. SIGTERM ends it, with its counters on standard error as JSON. */
 #include "lab.h"
 
 enum { BATCH = 64, HELD = 1 << 16 };
 static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t in_trouble = 1;
 static void stop(int signal_number) { (void)signal_number, stopping = 1; }
+static void fall(int signal_number) { (void)signal_number, in_trouble = 1; }
 
 struct held { uint64_t due; struct sockaddr_storage to; size_t length; uint8_t octets[1024]; };
 
@@ -70,7 +72,8 @@ int main(int argc, char **argv) {
     int keys = 1, option;
     uint64_t delay = 0, flap = 0, slow = 0, first = 0, last = 0, requests = 0, answers = 0;
     struct option options[] = {{"port", 1, 0, 'p'}, {"secret", 1, 0, 's'}, {"host", 1, 0, 'h'}, {"no-keys", 0, 0, 'k'},
-                               {"delay-ms", 1, 0, 'd'}, {"silent", 1, 0, 'x'}, {"flap-ms", 1, 0, 'f'}, {"slow-ms", 1, 0, 'l'}, {0}};
+                               {"delay-ms", 1, 0, 'd'}, {"silent", 1, 0, 'x'}, {"flap-ms", 1, 0, 'f'}, {"slow-ms", 1, 0, 'l'},
+                               {"answers-first", 0, 0, 'a'}, {0}};
     while ((option = getopt_long(argc, argv, "", options, 0)) != -1) switch (option) {
         case 'p': port = optarg; break;
         case 's': secret = optarg; break;
@@ -80,6 +83,7 @@ int main(int argc, char **argv) {
         case 'x': silent = optarg; break;
         case 'f': flap = strtoull(optarg, 0, 10) * 1000000u; break;
         case 'l': slow = strtoull(optarg, 0, 10) * 1000000u; break;
+        case 'a': in_trouble = 0; break;
         default: return 2;
     }
     keyed key;
@@ -91,7 +95,7 @@ int main(int argc, char **argv) {
     static struct sockaddr_storage from[BATCH];
     static struct iovec in_at[BATCH], out_at[BATCH];
     static struct mmsghdr receive[BATCH], transmit[BATCH];
-    signal(SIGTERM, stop), signal(SIGINT, stop);
+    signal(SIGTERM, stop), signal(SIGINT, stop), signal(SIGUSR1, fall);
     while (!stopping) {
         struct pollfd waiting = {fd, POLLIN, 0};
         int pause = 200, n, ready = 0;
@@ -112,6 +116,7 @@ int main(int argc, char **argv) {
         for (int i = 0; i < n; i++) {
             int is_silent = 0;
             size_t length = answer_to(&key, in[i], receive[i].msg_len, out[ready], keys, silent, &is_silent);
+            is_silent &= in_trouble;
             requests++;
             if (!length || (is_silent && !slow && (!flap || nanoseconds() / flap % 2))) continue;
             if (delay || (is_silent && slow)) {

@@ -139,11 +139,17 @@ class Laboratory:
     @contextmanager
     def home(self, *arguments: str, is_urgent: bool = False) -> Generator[int]:
         """A simulated home server; its port."""
+        with self.start_home(*arguments, is_urgent=is_urgent) as (port, _):
+            yield port
+
+    @contextmanager
+    def start_home(self, *arguments: str, is_urgent: bool = False) -> Generator[tuple[int, Program]]:
+        """A simulated home server: its port, and what runs there."""
         port = free_port()
         command = pinned(TOOLS_CPU, [self.tools / "homesim", "--port", str(port), "--secret", HOME_SECRET, *arguments])
-        with Program(urgent(command) if is_urgent else command, self.folder / "homesim.log"):
+        with Program(urgent(command) if is_urgent else command, self.folder / "homesim.log") as program:
             time.sleep(0.1)
-            yield port
+            yield port, program
 
     def generate(
         self, port: int, load: Load, *arguments: str, is_pinned: bool = True, is_urgent: bool = False

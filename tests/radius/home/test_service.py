@@ -27,12 +27,14 @@ from radius.home.service import HomeService
 from radius.supplicant.client import LoginRequest, LoginResult, Outcome, log_in
 from radius.supplicant.device import METHODS
 from radius.supplicant.failure import FailedStep
+from radius.transport.garbage import YOUNG_SECONDS
 from radius.transport.udp import bind_udp
 from radius.wire.attributes import concatenate, find
 from radius.wire.authenticators import KeyedSecret, decide_response_authenticity, sign_request
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import Packet, build_attribute, build_fragments, parse_packet
 from tests.support.certificates import ServerCertificate, make_server_certificate
+from tests.support.cycles import drop_cycle
 from tests.support.eapol import log_in_with_eapol
 from tests.support.processes import wait_until
 
@@ -340,6 +342,14 @@ class TestPackets:
         first = await home.ask(NAME + EAP)
         assert (await home.ask(NAME + EAP)).octets == first.octets
         assert home.service.counters()["sessions"] == 1
+
+    async def test_garbage_is_looked_for_with_the_packets(self, start: Start) -> None:
+        """The collector does not wait until ten seconds of packets have come together."""
+        home = await start()
+        dropped = drop_cycle()
+        await asyncio.sleep(YOUNG_SECONDS)
+        await home.ask(NAME + EAP)
+        assert dropped() is None
 
     async def test_status_server_is_answered(self, start: Start) -> None:
         """Status-Server gets an Access-Accept at once (RFC 5997 §4.2)."""

@@ -22,6 +22,7 @@ from radius.proxy import naming
 from radius.proxy.engine import Engine
 from radius.proxy.randomness import RandomPool
 from radius.proxy.service import LATE_SECONDS, PORTION_PAUSE_SECONDS, ProxyService, ProxySockets
+from radius.transport.garbage import YOUNG_SECONDS
 from radius.transport.udp import bind_udp, connect_udp
 from radius.wire.attributes import find_vendor
 from radius.wire.authenticators import sign_request
@@ -44,6 +45,7 @@ from tests.radius.proxy.world import (
     read_sign_in,
     respond,
 )
+from tests.support.cycles import drop_cycle
 from tests.support.processes import free_port
 
 AUTHENTICATOR = bytes(range(16))
@@ -200,6 +202,16 @@ class TestLogin:
         assert octets[0] == Code.ACCESS_ACCEPT
         requests = [each.octets for each in loopback.home.seen if each.code == Code.ACCESS_REQUEST]
         assert requests[0] == requests[1]
+
+
+class TestGarbage:
+    async def test_is_looked_for_with_the_packets(self, loopback: Loopback) -> None:
+        """The collector does not wait until ten seconds of packets have come together."""
+        loopback.service.swap(loopback.snapshot())
+        dropped = drop_cycle()
+        await asyncio.sleep(YOUNG_SECONDS)
+        assert (await loopback.ask(access_request()))[0] == Code.ACCESS_ACCEPT
+        assert dropped() is None
 
 
 class TestSwap:
