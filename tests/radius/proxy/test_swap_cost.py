@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from math import inf
 from typing import Final
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from federation.shards import Shards
 from federation.snapshot import Client, HomeServer, Realm, SharedSecret, Snapshot
 from radius.proxy.service import ProxyService, ProxySockets
+from radius.transport import garbage
 from tests.radius.proxy.counting import count_into
 from tests.radius.proxy.test_swaps import follow
 from tests.radius.proxy.world import make_snapshot
@@ -112,6 +114,12 @@ async def count_calls(libraries: int, make: Callable[[Snapshot], Snapshot]) -> C
     assert service.engine.revision == second.revision
     await service.stop(0.0)
     return found
+
+
+@pytest.fixture(autouse=True)
+def collector_has_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first snapshot brings the collector's only look: when the next would come is a matter of time."""
+    monkeypatch.setattr(garbage, "YOUNG_SECONDS", inf)
 
 
 class TestSwap:
