@@ -60,7 +60,8 @@ class TestReports:
                 await asyncio.sleep(0.001)
             (tmp_path / "worker-proxy-0.json").unlink()  # the pipe
             while not read_reports(tmp_path):
-                await report.write_in_turns(3, {})
+                await report.write_in_turns(3, {})  # at once, until the loop has heard that the first one is written
+                await asyncio.sleep(0.001)
         assert [each.revision for each in read_reports(tmp_path)] == [3]
 
     def test_old_report_is_not_fresh(self, tmp_path: Path) -> None:
