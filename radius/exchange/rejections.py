@@ -8,6 +8,8 @@ share of the table makes room for itself.
 
 from typing import Final
 
+from radius.wire.attributes import fold_station
+
 REFUSALS_IN_A_ROW: Final = 3  # a person who mistypes is no storm
 QUESTION_SECONDS: Final = 30.0  # one question to the home server in each
 FORGOTTEN_SECONDS: Final = 300.0  # without a refusal
@@ -91,4 +93,4 @@ class Rejections:
 def _identify(device: Device) -> bytes:
     """What a device is known by, however its address and its name are written."""
     _, station, name = device
-    return station.translate(None, b"-:. ").lower() + b"\0" + name.lower()
+    return fold_station(station) + b"\0" + name.lower()

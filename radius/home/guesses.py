@@ -12,6 +12,8 @@ import hashlib
 import unicodedata
 from typing import Final, TypeAlias, TypeVar
 
+from radius.wire.attributes import fold_station
+
 PATRON_TRIES: Final = 10.0
 PATRON_SECONDS: Final = 30.0  # for each further one: 2,880 a day, so 10,000 PINs take days, not minutes
 DEVICE_TRIES: Final = 5.0
@@ -63,8 +65,7 @@ class Guesses:
         """Of the patron, however the name is written; and of the patron with the device."""
         folded = "".join(unicodedata.normalize("NFKC", user).casefold().split())
         patron = b"\0".join((realm.encode(), folded.encode(errors="surrogateescape")))
-        station = device.translate(None, b"-:. ").lower()
-        return self._digest(patron), self._digest(patron + b"\0" + station)
+        return self._digest(patron), self._digest(patron + b"\0" + fold_station(device))
 
     def _digest(self, subject: bytes) -> Key:
         return hashlib.blake2b(subject, digest_size=_DIGEST_OCTETS, key=self._key).digest()

@@ -93,6 +93,11 @@ def is_eap_well_formed(packet: Packet) -> bool:
     return length == octets[first + 4] << 8 | octets[first + 5]
 
 
+def fold_station(station: bytes) -> bytes:
+    """Return the address in Calling-Station-Id without what access points write differently (RFC 3580 §3.21)."""
+    return station.translate(None, b"-:. ").lower()
+
+
 def vendor_of(value: bytes) -> int | None:
     """Return the vendor of a Vendor-Specific value, or None if it is too short to name one."""
     return int.from_bytes(value[:VENDOR_ID_OCTETS]) if len(value) >= VENDOR_ID_OCTETS else None
