@@ -427,7 +427,9 @@ class Engine:
     def on_timer(self, now: float) -> None:
         """What is due is done: requests sent again or given up, home servers asked, what is old forgotten."""
         self.forwarding.on_timer(now)
-        self.duplicates.on_timer(now)
+        due = self.duplicates.next_timer()
+        if due is not None and due <= now:  # else new requests take with them what is old
+            self.duplicates.on_timer(now)
 
 
 def _is_from(snapshot: Snapshot, earlier: Snapshot, difference: Difference) -> bool:

@@ -31,7 +31,7 @@ from radius.wire.codes import AttributeType
 from radius.wire.packet import AUTHENTICATOR_OCTETS, HEADER_OCTETS
 from radius.wire.rewrite import RewriteRefusal, rewrite_request
 
-DUE_AT_ONCE: Final = 8  # deadlines met in one turn of the loop, under 0.3 ms: those of a silent realm come by thousands
+DUE_AT_ONCE: Final = 2  # deadlines met in one turn of the loop, 20 to 80 us: those of a silent realm come by thousands
 TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
 _STATE: Final = int(AttributeType.STATE)
 _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
@@ -417,7 +417,7 @@ class Forwarding:
             return
         if exchange.attempts < self._policy.maximum_count:
             exchange.attempts += 1
-            # A hop that has answered others meanwhile is alive: only the realm is silent (RFC 3539 §3.4.1).
+            # A hop that has answered others meanwhile, or a check, lives: only the realm is silent (RFC 3539 §3.4.1).
             if upstream.heard_at < now - exchange.interval:
                 self.watch.see(upstream, HopEvent.UNANSWERED, now)
             exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from radius.exchange.liveness import HopState
 from radius.wire.codes import CODE_NAMES
 
 QUIET_SECONDS: Final = 60.0
@@ -61,28 +62,32 @@ class Notices:
     def drop(self, reason: str, peer: str, now: float) -> None:
         """A packet of that peer gets no answer."""
         self.drops[reason] += 1
-        self._tell("packet_dropped", reason, peer, now, {})
+        self._tell("packet_dropped", peer, reason, now, {"peer": peer, "reason": reason})
 
     def refuse(self, reason: str, peer: str, now: float, realm: str = "") -> None:
         """A request of that peer is answered with a refusal."""
         self.refusals[reason] += 1
-        self._tell("request_refused", reason, peer, now, {"realm": realm} if realm else {})
+        self._tell("request_refused", peer, reason, now, _of_realm(peer, reason, realm))
 
     def keep_accounting(self, reason: str | None, peer: str, now: float, realm: str = "") -> None:
         """Accounting of that peer is answered here: as is usual, or with why its library does not get it."""
         self.accounting[reason or "local"] += 1
         if reason is not None:
-            self._tell("accounting_not_forwarded", reason, peer, now, {"realm": realm} if realm else {})
+            self._tell("accounting_not_forwarded", peer, reason, now, _of_realm(peer, reason, realm))
 
-    def tell_hop(self, key: str, state: str) -> None:
-        """A home server is in another state: rare enough for a line each."""
-        self._write("home_server_state", {"peer": key, "state": state})
+    def tell_hop(self, key: str, before: HopState, state: HopState, now: float) -> None:
+        """A home server is in another state; one that is in doubt again and again has a line a minute for that."""
+        fields = {"peer": key, "state": state.value}
+        if HopState.DOWN in (before, state):
+            self._write("home_server_state", fields)
+        else:
+            self._tell("home_server_state", key, state.value, now, fields)
 
     def tell_breaker(self, realm: str, hop: str, state: str) -> None:
         """The breaker of a realm at a home server is in another state."""
         self._write("realm_breaker", {"realm": realm, "peer": hop, "state": state})
 
-    def _tell(self, event: str, reason: str, peer: str, now: float, fields: Mapping[str, object]) -> None:
+    def _tell(self, event: str, peer: str, reason: str, now: float, fields: Mapping[str, object]) -> None:
         known = self._remembered.get((peer, reason))
         if known is not None and now - known[0] < QUIET_SECONDS:
             known[1] += 1
@@ -97,7 +102,11 @@ class Notices:
         suppressed = int(known[1]) if known is not None else 0
         self._remembered[peer, reason] = [now, 0]
         more = {"suppressed": suppressed} if suppressed else {}
-        self._write(event, {"peer": peer, "reason": reason, **fields, **more})
+        self._write(event, {**fields, **more})
+
+
+def _of_realm(peer: str, reason: str, realm: str) -> dict[str, object]:
+    return {"peer": peer, "reason": reason, "realm": realm} if realm else {"peer": peer, "reason": reason}
 
 
 def _by_name(counts: list[int]) -> Counter[str]:

@@ -95,7 +95,7 @@ class Upstream:
         self.lost_at: float | None = None  # since when none does
         self.is_draining = False  # it left the snapshot, and what it was asked may still be answered
         self.check_authenticator = b""  # of the Status-Server that is out
-        self.heard_at = float("-inf")  # when it last answered a request, in time or late
+        self.heard_at = float("-inf")  # when it last answered: a request, in time or late, or a check
         self.requests = 0
         self.answers = 0
         self.repeats = 0

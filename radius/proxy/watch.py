@@ -59,7 +59,7 @@ class Watch:
         if state is not HopState.UP:
             self._watched[id(upstream)] = upstream
         if state is not before:
-            self._notices.tell_hop(upstream.key, state.value)
+            self._notices.tell_hop(upstream.key, before, state, now)
 
     def leave(self, upstream: Upstream) -> None:
         """It is no longer in the snapshot: nobody asks how it is."""
@@ -82,6 +82,7 @@ class Watch:
             self._notices.drop(reason, upstream.key, now)
             return
         upstream.check_authenticator = b""
+        upstream.heard_at = now
         self.see(upstream, HopEvent.CHECK_ANSWERED, now)
 
     def next_timer(self) -> float | None:
@@ -103,7 +104,7 @@ class Watch:
                 self._ask(upstream)
             state = upstream.liveness.state
             if state is not before:
-                self._notices.tell_hop(upstream.key, state.value)
+                self._notices.tell_hop(upstream.key, before, state, now)
                 if state is HopState.DOWN:
                     upstream.restart()
             if state is HopState.UP and upstream.liveness.next_timer() is None:

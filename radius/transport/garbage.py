@@ -8,7 +8,7 @@ that waits meanwhile. Most of them are tuples of plain values, which a look take
 import gc
 from typing import Final
 
-YOUNG_SECONDS: Final = 0.02  # between two looks
+YOUNG_SECONDS: Final = 0.005  # between two looks
 MIDDLE_LOOKS: Final = 10  # each so many takes what survived them, too
 
 

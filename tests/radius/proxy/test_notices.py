@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from radius.exchange.liveness import HopState
 from radius.proxy.notices import MAX_LINES_A_MINUTE, MAX_REMEMBERED, Notices
 
 Lines = list[tuple[str, Mapping[str, object]]]
@@ -52,6 +53,20 @@ class TestLines:
         assert notices.drops["unknown_client"] == 10_000
         notices.drop("unknown_client", "another", 160.0)
         assert len(lines) == MAX_LINES_A_MINUTE + 1
+
+    def test_doubt_is_told_once_a_minute_and_the_end_each_time(self, notices: Notices, lines: Lines) -> None:
+        """A library may be silent for days; that its home server is down, or is back, is always told."""
+        up, suspect, down = HopState.UP, HopState.SUSPECT, HopState.DOWN
+        for now in (0.0, 2.0, 4.0, 61.0):
+            notices.tell_hop("home/1", up, suspect, now)
+            notices.tell_hop("home/1", suspect, up, now)
+        assert [fields.get("suppressed", 0) for _, fields in lines] == [0, 0, 2, 2]
+        assert lines[0] == ("home_server_state", {"peer": "home/1", "state": "suspect"})
+        lines.clear()
+        for now in (62.0, 63.0):
+            notices.tell_hop("home/1", suspect, down, now)
+            notices.tell_hop("home/1", down, up, now)
+        assert [fields["state"] for _, fields in lines] == ["down", "up"] * 2
 
     def test_memory_of_peers_is_bounded(self, notices: Notices, lines: Lines) -> None:
         """However many peers there are over the hours."""

@@ -129,6 +129,21 @@ class TestSilentRealm:
             world.run(1.0)
         assert [fields for event, fields in world.lines if event == "home_server_state"] == []
 
+    def test_hop_that_answers_checks_is_asked_now_and_then(self) -> None:
+        """However many requests go unanswered: each would be a Status-Server and two lines in the log else."""
+        world = two_libraries()
+        checks = 0
+        for number in range(3000):  # 150 a second, for 20 seconds
+            ask_silent(world, number)
+            world.run(1 / 150)
+            for flow, octets in world.take_forwarded():
+                if octets[0] == Code.STATUS_SERVER:
+                    checks += 1
+                    world.answer(flow, respond(parse(octets)))
+        assert 2 <= checks <= 10  # the least time between two repeats is 2 seconds
+        lines = [fields["state"] for event, fields in world.lines if event == "home_server_state"]
+        assert lines == ["suspect", "up"]  # and no more for a minute
+
     def test_timer_is_met_in_portions(self) -> None:
         """A thousand deadlines of one moment do not hold up what comes meanwhile."""
         world = two_libraries()
