@@ -21,8 +21,9 @@ PENDING_SECONDS: Final = 30.0  # no request is pending for longer; the proxy's o
 MAX_ENTRIES: Final = 100_000  # 10 s of 10,000 logins a second, some 60 MB; beyond, the oldest answers go earlier
 MAX_PENDING_PER_SOURCE: Final = 16_384  # one client may not fill the table of all
 _LOOKED_AT: Final = 32  # entries at a time, for one that can be given up
-# Each new request takes a few with it that are too old, so these go as evenly as requests come. Where a timer forgot
-# them all, those of 20 ms held up the packet that came just then. The timer waits longer, for what is left.
+# Each new request takes a few with it that are too old, so these go as evenly as requests come; when it is on its way,
+# since memory that nobody has touched for ten seconds is slow. Where a timer forgot them all, those of 20 ms held up the
+# packet that came just then. The timer waits longer, for what is left.
 _FORGOTTEN_BY_EACH: Final = 4
 LEFT_SECONDS: Final = 0.1
 FORGOTTEN_AT_ONCE: Final = 4  # by the timer in one turn of the loop: some 15 us
@@ -57,6 +58,7 @@ class Duplicates:
         "_count",
         "_max_entries",
         "_max_pending",
+        "_new",
         "_parts",
         "_pending_by_source",
         "_pending_count",
@@ -74,6 +76,7 @@ class Duplicates:
         """The table is empty."""
         self._parts: list[dict[Key, _Entry]] = [{} for _ in range(PARTS)]  # by the hash of the key
         self._count = 0
+        self._new = 0  # requests since something was last forgotten for them
         # When an entry is looked at: a window after it came, and then when it is to be forgotten or a window later. An
         # answer, or another request of the same key, changes nothing here, so a client that uses its 256 identifiers
         # again and again costs no more; and what is too old goes in small portions.
@@ -95,13 +98,12 @@ class Duplicates:
     def receive(self, key: Key, authenticator: bytes, source: str, now: float) -> Seen | bytes:
         """Return the octets that answered this very request, or what else is known of it.
 
-        NEW also makes it pending. The caller has to `answer` or `forget` it.
+        NEW also makes it pending. The caller has to `answer` or `forget` it, and to call `forget_old` afterwards.
         """
         part = self._parts[hash(key) & _MASK]
         entry = part.get(key)
         if entry is None:
-            for old in self._schedule.take_due(now, _FORGOTTEN_BY_EACH):
-                self._look_at(old, now)
+            self._new += 1
         elif entry[0] == authenticator and now < entry[3]:
             return Seen.PENDING if entry[1] is None else entry[1]
         elif entry[1] is None:
@@ -144,6 +146,13 @@ class Duplicates:
         if entry is not None and entry[0] == authenticator and entry[1] is None:
             self._settle(entry[2])
             self._remove(key, entry[4])
+
+    def forget_old(self, now: float) -> None:
+        """Up to four entries that are too old go for each request that was new since the last time."""
+        if self._new:
+            limit, self._new = self._new * _FORGOTTEN_BY_EACH, 0
+            for key in self._schedule.take_due(now, limit):
+                self._look_at(key, now)
 
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while nothing is remembered."""

@@ -222,6 +222,7 @@ class HomeService:
             reason = DropReason.INTERNAL_ERROR
         if reason is not None:
             self._replies.drop(reason, peer.key)
+        self._replies.duplicates.forget_old(now)
         if self._young.due <= now:
             self._young.collect(now)
         return reason

@@ -419,6 +419,10 @@ class Engine:
 
     # Time.
 
+    def end_turn(self, now: float) -> None:
+        """What can wait until packets are on their way is done: what is old is forgotten."""
+        self.duplicates.forget_old(now)
+
     def next_timer(self) -> float | None:
         """When `on_timer` is to be called next; None while there is nothing to wait for."""
         first, second = self.forwarding.next_timer(), self.duplicates.next_timer()

@@ -93,6 +93,7 @@ class ProxyService:
         self._listeners += [UdpListener(each, self.outboxes, is_accounting=True) for each in sockets.accounting]
         self._faults = Faults(_log)
         self._young = YoungGarbage()
+        self._meet_deadlines = self._guard(self._on_time)
         self._timer: asyncio.TimerHandle | None = None
         self._went_off_at = -inf
         self._due = inf  # when it goes off; uvloop's does not tell, if that is within half a millisecond
@@ -197,6 +198,7 @@ class ProxyService:
         now = monotonic()
         if self._due > now + ARM_SLACK_SECONDS:
             self._arm()
+        self.engine.end_turn(now)
         if self._young.due <= now:
             self._young.collect(now)
 
@@ -209,7 +211,7 @@ class ProxyService:
         if self._timer is not None:
             self._timer.cancel()
         self._due = due
-        self._timer = self._loop.call_at(due, self._guard(self._on_time))
+        self._timer = self._loop.call_at(due, self._meet_deadlines)
 
     def _on_time(self) -> None:
         self._timer, self._due = None, inf

@@ -35,7 +35,10 @@ class Outbox:
         is_addressed: bool,
         told: Callable[[], None] | None = None,
     ) -> None:
-        """`queue` gets this box when something waits in it; `told` hears that an earlier datagram met an error."""
+        """`queue` gets this box when something waits in it, before those of the addressed where it is not one.
+
+        `told` hears that an earlier datagram met an error.
+        """
         self._socket = sender
         self._descriptor = sender.fileno()
         self._queue = queue
@@ -47,7 +50,10 @@ class Outbox:
         """The octets go at the end of the turn; with `address` exactly where the box is addressed."""
         datagrams = self._datagrams
         if not datagrams:
-            self._queue.append(self)
+            if self._is_addressed:
+                self._queue.append(self)
+            else:  # what goes on to home servers goes first: its way is longer than that of a refusal
+                self._queue.insert(0, self)
         elif len(datagrams) >= MAX_WAITING:
             self.flush()
         datagrams.append(octets)

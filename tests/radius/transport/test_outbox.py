@@ -53,6 +53,17 @@ class TestOutbox:
             flush_all(queue)
         assert received(receiver) == [b"first", b"x" * 4096]
 
+    def test_what_goes_on_goes_before_what_goes_back(self, receiver: socket.socket, sender: socket.socket) -> None:
+        """A request of one patron does not wait for the refusals of others that came with it."""
+        queue: list[Waiting] = []
+        with connect_udp(*receiver.getsockname()[:2]) as connected:
+            back = Outbox(sender, queue, is_addressed=True)
+            on = Outbox(connected, queue, is_addressed=False)
+            back.put(b"refusal", receiver.getsockname())
+            on.put(b"request")
+            flush_all(queue)
+        assert received(receiver) == [b"request", b"refusal"]
+
     def test_told_error_costs_no_datagram(self) -> None:
         """An ICMP error of an earlier datagram is told instead of sending: it is sent once more."""
         assert send_after_an_error(b"first", b"second") == ([b"first", b"second"], 1)
