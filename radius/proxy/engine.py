@@ -6,6 +6,7 @@ kept for repeats. What is not here: how packets travel (`service`), what may tra
 (`radius.wire`), whether a home server lives (`watch`).
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -41,6 +42,8 @@ from radius.wire.codes import EXPECTED_RESPONSES, AttributeType, Code
 from radius.wire.packet import HEADER_OCTETS, Packet, parse_packet
 from radius.wire.rewrite import RewriteRefusal, collect_proxy_states, rewrite_response
 
+REFUSED_AT_ONCE: Final = 2  # in one turn of the loop, 50 us; more where many wait
+REFUSED_SHARE: Final = 4  # of what waits, one in so many goes in a turn at least
 MAX_SOURCES: Final = 4096  # of one listener, client addresses with their ports; beyond, they are learnt anew
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
@@ -99,6 +102,7 @@ class Engine:
         self.clients = Clients(())
         self.duplicates = Duplicates()
         self.known_states = KnownStates()
+        self._refused: deque[tuple[Exchange, RefusalReason]] = deque()  # they wait until the others are on their way
         self._answers = Answers(notices, self.duplicates, wall_clock, emit)
         self._operators: Operators | None = None
         self._listener: Listener | None = None  # that was read last, and the names of its ports
@@ -129,7 +133,7 @@ class Engine:
 
     def waiting_listeners(self) -> frozenset[Listener]:
         """Through which of them somebody waits for an answer."""
-        return self.forwarding.waiting_listeners()
+        return self.forwarding.waiting_listeners().union(exchange.listener for exchange, _ in self._refused)
 
     @property
     def revision(self) -> int:
@@ -283,7 +287,10 @@ class Engine:
                 else:
                     decided = learning.forward(exchange, exchange.realm, now)
         if decided is not None:  # seldom: it is asked first, as what a reason is costs more to find out
-            self.conclude(exchange, decided, now)
+            if isinstance(decided, RefusalReason):
+                self._refused.append((exchange, decided))
+            else:
+                self._answers.drop(exchange, decided, now)
 
     def conclude(self, exchange: Exchange, decided: RefusalReason | DropReason, now: float) -> None:
         """A request that does not go on has its answer, or gets none."""
@@ -291,6 +298,25 @@ class Engine:
             self._answers.refuse(exchange, decided, now)
         else:
             self._answers.drop(exchange, decided, now)
+
+    @property
+    def refused(self) -> int:
+        """How many requests wait for `turn_away`."""
+        return len(self._refused)
+
+    def turn_away(self, now: float) -> None:
+        """Some of those that do not go on have their answers: it costs as much to say no as to send a request on.
+
+        A library that is silent has all of its patrons refused, and the others' packets would wait for that.
+        """
+        refused = self._refused
+        for _ in range(min(len(refused), max(REFUSED_AT_ONCE, len(refused) // REFUSED_SHARE))):
+            exchange, reason = refused.popleft()
+            try:
+                self._answers.refuse(exchange, reason, now)
+            except Exception:
+                self.duplicates.forget(exchange.key, exchange.packet.authenticator)  # as where it came
+                raise
 
     def _decide_other(
         self, exchange: Exchange, routes: Routes, now: float

@@ -94,6 +94,8 @@ class ProxyService:
         self._faults = Faults(_log)
         self._young = YoungGarbage()
         self._meet_deadlines = self._guard(self._on_time)
+        self._refuse = self._guard(self._turn_away)
+        self._is_refusing = False
         self._timer: asyncio.TimerHandle | None = None
         self._went_off_at = -inf
         self._due = inf  # when it goes off; uvloop's does not tell, if that is within half a millisecond
@@ -132,7 +134,7 @@ class ProxyService:
         await self.streams.stop()
         await self.discovering.stop()
         deadline = monotonic() + drain_seconds
-        while (self.engine.outstanding or self._backlog) and monotonic() < deadline:  # noqa: ASYNC110 - now and then, once
+        while (self.engine.outstanding or self.engine.refused or self._backlog) and monotonic() < deadline:  # noqa: ASYNC110 - now and then, once
             await asyncio.sleep(_DRAIN_STEP_SECONDS)
         if self._timer is not None:
             self._timer.cancel()
@@ -199,8 +201,15 @@ class ProxyService:
         if self._due > now + ARM_SLACK_SECONDS:
             self._arm()
         self.engine.end_turn(now)
+        if self.engine.refused and not self._is_refusing and self._loop is not None:
+            self._is_refusing = True
+            self._loop.call_soon(self._refuse)
         if self._young.due <= now:
             self._young.collect(now)
+
+    def _turn_away(self) -> None:
+        self._is_refusing = False
+        self.engine.turn_away(monotonic())
 
     def _arm(self) -> None:
         due = self.engine.next_timer()

@@ -9,7 +9,7 @@ import gc
 from typing import Final
 
 YOUNG_SECONDS: Final = 0.005  # between two looks
-MIDDLE_LOOKS: Final = 10  # each so many takes what survived them, too
+MIDDLE_LOOKS: Final = 40  # each so many takes what survived them, too
 
 
 class YoungGarbage:

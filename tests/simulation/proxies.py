@@ -161,6 +161,8 @@ class Proxy:
             repeated = self._expect(datagram, listener)
             self.engine.receive_request(listener, datagram.octets, datagram.source, self.network.now)
             self.engine.end_turn(self.network.now)
+            while self.engine.refused:
+                self.engine.turn_away(self.network.now)
             if repeated is not None and repeated.sent_at != self.network.now:
                 raise Violation(
                     f"{self.host} did not answer a repeat of an answered request {datagram.octets[:8].hex()}"

@@ -9,7 +9,7 @@ from federation.reasons import RefusalReason
 from federation.snapshot import Client, Realm
 from radius.errors import DropReason
 from radius.exchange.bulkheads import MAX_OUTSTANDING_PER_REALM
-from radius.proxy.engine import MAX_SOURCES
+from radius.proxy.engine import MAX_SOURCES, REFUSED_AT_ONCE, REFUSED_SHARE
 from radius.proxy.pipeline import MAX_HOPS
 from radius.wire.attributes import concatenate
 from radius.wire.authenticators import Verdict, sign_request, verify_message_authenticator
@@ -431,6 +431,65 @@ class TestRefuse:
             "unroutable",
         )
         assert "anna" not in repr(event)
+
+
+class TestTurnedAway:
+    """Refusals wait until what goes on is on its way."""
+
+    def take(self, world: World, number: int, name: bytes = b"anna@nobody.org") -> None:
+        """A request as the loop takes it, whose turn has not ended."""
+        request = access_request(name=name, authenticator=number.to_bytes(16))
+        world.engine.receive_request(world.listener, request, ("192.0.2.1", 2000 + number), world.now)
+
+    def test_some_are_answered_at_a_time(self, world: World) -> None:
+        """Between two portions the loop turns, and takes what has come meanwhile."""
+        for number in range(5):
+            self.take(world, number)
+        self.take(world, 5, b"anna@home.example")
+        assert len(world.take_forwarded()) == 1
+        portions: list[int] = []
+        while world.engine.refused:
+            assert world.take_answers() == []
+            world.engine.turn_away(world.now)
+            portions.append(len(world.take_answers()))
+        assert portions == [REFUSED_AT_ONCE, REFUSED_AT_ONCE, 1]
+        assert world.notices.refusals == {"unroutable": 5}
+
+    def test_flood_is_answered_in_larger_portions(self, world: World) -> None:
+        """It never gets long: what a turn of the loop takes at most is answered in a few."""
+        for number in range(1000):
+            self.take(world, number)
+        world.engine.turn_away(world.now)
+        assert len(world.take_answers()) == 1000 // REFUSED_SHARE
+
+    def test_repeat_meanwhile_is_no_other_request(self, world: World) -> None:
+        """It is refused once, and its repeat gets the same octets afterwards."""
+        self.take(world, 1)
+        self.take(world, 1)
+        assert world.engine.refused == 1
+        world.engine.turn_away(world.now)
+        self.take(world, 1)
+        first, second = world.take_answers()
+        assert first == second
+
+    def test_bug_costs_one_of_them(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its repeat has another chance, and the others are answered."""
+        for number in range(3):
+            self.take(world, number)
+        with monkeypatch.context() as broken:
+            broken.setattr(world.notices, "refusals", None)  # to count fails
+            with pytest.raises(TypeError):
+                world.engine.turn_away(world.now)
+        assert world.engine.refused == 2
+        self.take(world, 0)
+        while world.engine.refused:
+            world.engine.turn_away(world.now)
+        assert [octets[0] for octets in world.take_answers()] == [Code.ACCESS_REJECT] * 3
+
+    def test_connection_waits_for_them(self, world: World) -> None:
+        """Somebody waits for an answer through the listener."""
+        self.take(world, 1)
+        assert world.engine.waiting_listeners() == {world.listener}
 
 
 class TestDuplicates:

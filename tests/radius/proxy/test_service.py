@@ -36,6 +36,7 @@ from tests.radius.proxy.world import (
     HOME,
     KEY,
     MICROSOFT,
+    FakeListener,
     access_request,
     home_server,
     is_signed,
@@ -324,6 +325,18 @@ class TestStop:
             octets = await loop.sock_recv(loopback.client, 4096)  # after its repeat
             await stopping
         assert octets[0] == Code.ACCESS_ACCEPT
+
+    async def test_those_that_are_refused_are_answered(self, loopback: Loopback) -> None:
+        """Refusals that wait for their turn are no silence."""
+        service, listener = loopback.service, FakeListener()
+        service.swap(loopback.snapshot(realms={}))
+        for identifier in range(20):
+            service.engine.receive_request(
+                listener, access_request(identifier=identifier), (loopback.host, 1812), monotonic()
+            )
+        service.keep_time()
+        await service.stop(5.0)
+        assert [octets[:2] for octets, _ in listener.sent] == [bytes((Code.ACCESS_REJECT, each)) for each in range(20)]
 
     async def test_stop_does_not_wait_for_ever(self, loopback: Loopback) -> None:
         """A silent home server holds nobody up longer than the drain."""

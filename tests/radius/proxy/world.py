@@ -148,6 +148,13 @@ class World:
 
     def send(self, datagram: bytes, source: Address = AP_ADDRESS, listener: FakeListener | None = None) -> None:
         self.engine.receive_request(listener or self.listener, datagram, source, self.now)
+        self.end_turn()
+
+    def end_turn(self) -> None:
+        """What a turn of the loop leaves for its end, and for the next ones."""
+        self.engine.end_turn(self.now)
+        while self.engine.refused:
+            self.engine.turn_away(self.now)
 
     def take_answers(self, listener: FakeListener | None = None) -> list[bytes]:
         """What the clients got since the last time."""

@@ -32,7 +32,7 @@ class TestYoungGarbage:
         assert young.due == 5.0 + YOUNG_SECONDS
 
     def test_what_survived_is_looked_at_now_and_then(self) -> None:
-        """What became garbage after a look that found it needed goes with one of the next ten."""
+        """What became garbage after a look that found it needed goes with one of the next looks."""
         young = YoungGarbage()
         kept = Cycle()
         dropped = weakref.ref(kept)
