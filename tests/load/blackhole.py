@@ -5,8 +5,10 @@ a second and answers; then beside the same library when it has fallen silent, fl
 new proxy, and its three stages are compared with each other: ratios hold on a machine that drifts, milliseconds do not.
 The last beside the second is what the silence does; the last beside the first is what that load does, too. Each stage
 has two parts, of which the worse one counts; those of the last are while the library is asked and while what it did not
-answer meets its deadline. The proxy, and the access points and home servers of the healthy realms, run before all else
-on their processors, so that they wait for each other alone, not for the tools that make the trouble.
+answer meets its deadline. Of a part counts the middle one of the 99th percentiles of its seconds: what a virtual
+machine's host takes for a moment is then no part of the figure, and what comes back each second is. The proxy, and the
+access points and home servers of the healthy realms, run before all else on their processors, so that they wait for
+each other alone, not for the tools that make the trouble.
 """
 
 import argparse
@@ -88,6 +90,8 @@ class Round:
     alone_p99_us: int
     answered_p99_us: int
     troubled_p99_us: int
+    whole_beside_answered: float  # the same of whole parts, whatever the machine's host did meanwhile
+    whole_beside_alone: float
     worst_realm_ratio: float  # of the last to the second
     lost: int  # of the normal load
     refused: int  # of the normal load
@@ -250,10 +254,13 @@ def judge(
     _, before, after = (
         [max(each) for each in zip(*(part["realms_p99_us"] for part in stage), strict=True)] for stage in stages
     )
-    worst = [max(part["p99_us"] for part in stage) for stage in stages]
+    worst = [max(round(statistics.median(part["seconds_p99_us"])) for part in stage) for stage in stages]
+    alone_us, answered_us, troubled_us = (max(1, *(part["p99_us"] for part in stage)) for stage in stages)
     every = [part for stage in stages for part in stage]
     return Round(
         *worst,
+        whole_beside_answered=troubled_us / answered_us,
+        whole_beside_alone=troubled_us / alone_us,
         worst_realm_ratio=max(there / max(1, here) for here, there in zip(before, after, strict=True)),
         lost=sum(part["lost"] for part in every),
         refused=sum(part["rejects"] for part in every),
@@ -282,6 +289,8 @@ def print_case(name: str, rounds: Sequence[Round]) -> None:
     print(
         f"| {name} | {' | '.join(middles)} "
         f"| {spread([each.beside_answered for each in rounds])} | {spread([each.beside_alone for each in rounds])} "
+        f"| {spread([each.whole_beside_answered for each in rounds])} "
+        f"| {spread([each.whole_beside_alone for each in rounds])} "
         f"| {spread([each.worst_realm_ratio for each in rounds])} "
         f"| {sum(each.lost for each in rounds)} + {sum(each.refused for each in rounds)} "
         f"| {sum(each.trouble_unanswered for each in rounds)} of {sum(each.trouble_sent for each in rounds)} "
@@ -318,9 +327,9 @@ def main() -> int:
         print("What measures did not run as real-time, which only root may: it waited for the tools, too.")
     print(f"Requests of {REALMS} healthy realms, alone, beside one library that answers, and beside it in trouble.\n")
     print("| the one library | p99 us alone | beside answers | beside trouble | beside answers, ratio ", end="")
-    print("| beside none | worst realm beside answers ", end="")
+    print("| beside none | of whole parts, beside answers | beside none | worst realm beside answers ", end="")
     print("| healthy: lost + refused | its own, unanswered | Status-Server missed | slowest ms |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---" * 13 + "|")
     for name, rounds in found.items():
         print_case(name, rounds)
     figures = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}

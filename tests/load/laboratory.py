@@ -154,7 +154,7 @@ class Laboratory:
     def generate(
         self, port: int, load: Load, *arguments: str, is_pinned: bool = True, is_urgent: bool = False
     ) -> dict[str, Any]:
-        """Run the generator against the port; its report, numbers by name and `realms_p99_us` a list.
+        """Run the generator against the port; its report, numbers by name, `realms_p99_us` and `seconds_p99_us` lists.
 
         It is kept to the second processor unless both are shared with what is measured. One that is urgent does not
         wait for others there.
