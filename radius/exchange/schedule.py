@@ -46,8 +46,17 @@ class Schedule(Generic[Item]):
         return [item for bucket in self._buckets.values() for item in bucket]
 
     def next_timer(self) -> float | None:
-        """When `take_due` may have something to give; None while nothing is scheduled."""
-        return self._heap[0] / BUCKETS_PER_SECOND if self._heap else None
+        """When `take_due` will have something to give; None while nothing is scheduled.
+
+        What was taken back leaves empty buckets: nobody has to come for those.
+        """
+        heap, buckets = self._heap, self._buckets
+        while heap:
+            first = heap[0]
+            if buckets[first]:
+                return first / BUCKETS_PER_SECOND
+            del buckets[heappop(heap)]
+        return None
 
     def take_first(self) -> Item | None:
         """Return an item of the earliest bucket, due or not, which is no longer scheduled; None when there is none."""

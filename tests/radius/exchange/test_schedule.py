@@ -43,6 +43,20 @@ class TestSchedule:
             schedule.add(number, 2.0)
         assert schedule.take_due(2.1) == list(range(10_000))
 
+    def test_nobody_comes_for_what_was_taken_back(self) -> None:
+        """Requests are answered before they are sent again: the timer is for those that are not."""
+        schedule: Schedule[int] = Schedule()
+        places = [schedule.add(number, 1.0 + number) for number in range(5)]
+        for number in (0, 1, 3):
+            schedule.remove(number, places[number])
+        due = schedule.next_timer()
+        assert due is not None
+        assert schedule.take_due(due) == [2]
+        schedule.remove(4, places[4])
+        assert schedule.next_timer() is None
+        schedule.add(5, 2.0)
+        assert schedule.take_due(9.0) == [5]
+
     def test_more_than_the_limit_stays_due(self) -> None:
         """A thousand deadlines of one moment are met in portions, and the timer asks for the next one at once."""
         schedule: Schedule[int] = Schedule()
