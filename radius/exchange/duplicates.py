@@ -21,9 +21,9 @@ PENDING_SECONDS: Final = 30.0  # no request is pending for longer; the proxy's o
 MAX_ENTRIES: Final = 100_000  # 10 s of 10,000 logins a second, some 60 MB; beyond, the oldest answers go earlier
 MAX_PENDING_PER_SOURCE: Final = 16_384  # one client may not fill the table of all
 _LOOKED_AT: Final = 32  # entries at a time, for one that can be given up
-# Each new request takes a few with it that are too old, so these go as evenly as requests come; when it is on its way,
-# since memory that nobody has touched for ten seconds is slow. Where a timer forgot them all, those of 20 ms held up the
-# packet that came just then. The timer waits longer, for what is left.
+# Each new request takes a few with it that are too old, so these go as evenly as requests come; when it is on its
+# way, since memory that nobody has touched for ten seconds is slow. Where a timer forgot them all, those of 20 ms held
+# up the packet that came just then. The timer waits longer, for what is left.
 _FORGOTTEN_BY_EACH: Final = 4
 LEFT_SECONDS: Final = 0.1
 FORGOTTEN_AT_ONCE: Final = 4  # by the timer in one turn of the loop: some 15 us
