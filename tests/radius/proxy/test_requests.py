@@ -1,5 +1,6 @@
 """What becomes of a client's packet, up to the home server's door."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -433,6 +434,13 @@ class TestRefuse:
         assert "anna" not in repr(event)
 
 
+class Uncountable(Counter[str]):
+    """To count in it fails."""
+
+    def __missing__(self, key: str) -> int:
+        raise LookupError(key)
+
+
 class TestTurnedAway:
     """Refusals wait until what goes on is on its way."""
 
@@ -477,8 +485,8 @@ class TestTurnedAway:
         for number in range(3):
             self.take(world, number)
         with monkeypatch.context() as broken:
-            broken.setattr(world.notices, "refusals", None)  # to count fails
-            with pytest.raises(TypeError):
+            broken.setattr(world.notices, "refusals", Uncountable())
+            with pytest.raises(LookupError):
                 world.engine.turn_away(world.now)
         assert world.engine.refused == 2
         self.take(world, 0)
