@@ -77,9 +77,16 @@ def read_identity(chain: Collection[x509.Certificate]) -> PeerIdentity:
     """The identity in a verified chain, the peer's certificate first.
 
     Raises:
-        ValueError: its subjectAltName can not be read.
+        ValueError: its subjectAltName can not be read, or another of its extensions.
     """
-    peer = next(iter(chain))
+    try:
+        return _read_identity(tuple(chain))
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:  # which are no ValueErrors
+        raise ValueError(str(error)) from error
+
+
+def _read_identity(chain: tuple[x509.Certificate, ...]) -> PeerIdentity:
+    peer = chain[0]
     names: list[str] = []
     addresses: list[str] = []
     realms: list[str] = []
@@ -97,8 +104,8 @@ def read_identity(chain: Collection[x509.Certificate]) -> PeerIdentity:
         tuple(serial_of(each) for each in chain if each.issuer != each.subject or each is peer),
         min(each.not_valid_after_utc.astimezone(UTC).timestamp() for each in chain),
         peer.fingerprint(hashes.SHA256()).hex(),
-        tuple(chain)[-1].fingerprint(hashes.SHA256()).hex(),
-        _read_policies(tuple(chain)),
+        chain[-1].fingerprint(hashes.SHA256()).hex(),
+        _read_policies(chain),
     )
 
 

@@ -5,6 +5,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from radius.transport.tls.identity import DiscoveredName, PeerIdentity, ServerName, holds_realm, read_identity
+from tests.fuzz.targets.certificates import build
 from tests.radius.transport.tls.members import Authority, nai_realm, names_of
 
 
@@ -16,6 +17,13 @@ def authority() -> Authority:
 def identity_with(authority: Authority, *names: str, realms: tuple[str, ...] = ()) -> PeerIdentity:
     certificate, _ = authority.issue([*names_of(*names), *map(nai_realm, realms)], common_name="radius.lib.example")
     return read_identity([certificate, authority.certificate])
+
+
+def test_name_of_a_kind_that_nobody_reads_is_an_error() -> None:
+    """It says so as what is broken does: a peer's certificate must not be a fault of ours."""
+    x400_address = bytes.fromhex("3014") + b"\x82\x0elib.example.or" + bytes.fromhex("a302 3000".replace(" ", ""))
+    with pytest.raises(ValueError, match="x400Address"):
+        read_identity([build(x400_address)])
 
 
 class TestServerName:
