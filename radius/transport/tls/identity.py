@@ -86,7 +86,7 @@ def read_identity(chain: Collection[x509.Certificate]) -> PeerIdentity:
 
 
 def _read_identity(chain: tuple[x509.Certificate, ...]) -> PeerIdentity:
-    peer = chain[0]
+    peer = next(iter(chain))  # StopIteration where none was verified
     names: list[str] = []
     addresses: list[str] = []
     realms: list[str] = []
