@@ -19,6 +19,7 @@ class Notices:
     """All counters of a worker, by their stable codes."""
 
     __slots__ = (
+        "_doubted",
         "_lines",
         "_minute_began",
         "_remembered",
@@ -40,6 +41,7 @@ class Notices:
         """`write` puts an event with its fields into the log."""
         self._write = write
         self._remembered: dict[tuple[str, str], list[float]] = {}
+        self._doubted: set[str] = set()  # home servers whose last line says "suspect"
         self._lines = 0
         self._minute_began = 0.0
         self.requested = [0] * 256
@@ -76,33 +78,38 @@ class Notices:
             self._tell("accounting_not_forwarded", peer, reason, now, _of_realm(peer, reason, realm))
 
     def tell_hop(self, key: str, before: HopState, state: HopState, now: float) -> None:
-        """A home server is in another state; one that is in doubt again and again has a line a minute for that."""
+        """A home server is in another state; its doubts are told of once a minute, and the end of each that was."""
         fields = {"peer": key, "state": state.value}
-        if HopState.DOWN in (before, state):
+        if state is HopState.SUSPECT:
+            if self._tell("home_server_state", key, state.value, now, fields):
+                self._doubted.add(key)
+        elif before is HopState.DOWN or state is HopState.DOWN or key in self._doubted:
+            self._doubted.discard(key)
             self._write("home_server_state", fields)
-        else:
-            self._tell("home_server_state", key, state.value, now, fields)
 
     def tell_breaker(self, realm: str, hop: str, state: str) -> None:
         """The breaker of a realm at a home server is in another state."""
         self._write("realm_breaker", {"realm": realm, "peer": hop, "state": state})
 
-    def _tell(self, event: str, peer: str, reason: str, now: float, fields: Mapping[str, object]) -> None:
+    def _tell(self, event: str, peer: str, reason: str, now: float, fields: Mapping[str, object]) -> bool:
+        """Whether the line was written."""
         known = self._remembered.get((peer, reason))
         if known is not None and now - known[0] < QUIET_SECONDS:
             known[1] += 1
-            return
+            return False
         if now - self._minute_began >= QUIET_SECONDS:
             self._minute_began, self._lines = now, 0
         self._lines += 1
         if self._lines > MAX_LINES_A_MINUTE:
-            return
+            return False
         if known is None and len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
+            self._doubted.clear()
         suppressed = int(known[1]) if known is not None else 0
         self._remembered[peer, reason] = [now, 0]
         more = {"suppressed": suppressed} if suppressed else {}
         self._write(event, {**fields, **more})
+        return True
 
 
 def _of_realm(peer: str, reason: str, realm: str) -> dict[str, object]:
