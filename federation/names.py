@@ -10,12 +10,13 @@ from typing import Final, NamedTuple
 from federation.errors import InvalidRealm
 from federation.reasons import RefusalReason
 
-MAX_NAME_OCTETS = 253  # RFC 7542 §2.3
-MAX_LABEL_OCTETS = 63  # RFC 1035 §2.3.4
+MAX_NAME_OCTETS: Final = 253  # RFC 7542 §2.3
+MAX_LABEL_OCTETS: Final = 63  # RFC 1035 §2.3.4
 
 _LOWER: Final = bytes(octet + 32 if 65 <= octet <= 90 else octet for octet in range(256))
 # What may be in a realm stays as it is, all else is NUL.
 _OF_REALM: Final = bytes(octet if octet in b"abcdefghijklmnopqrstuvwxyz0123456789-." else 0 for octet in range(256))
+_SPACE: Final = 0x20  # which text may have inside
 _WHITE_SPACE_AT_AN_END: Final = b" \t"
 # Octets are looked for with `find`: `in` raises an exception inside first, since what it is given is no number.
 _NOWHERE: Final = -1
@@ -49,6 +50,11 @@ def parse_user_name(octets: bytes) -> UserName | RefusalReason:
     return UserName(user, realm.decode("ascii"))
 
 
+def is_user(octets: bytes) -> bool:
+    """Whether octets without "@" may stand before it: all else, if the name is not too long, is its realm's to say."""
+    return bool(octets) and octets[0] != _SPACE and _is_printable(octets)
+
+
 def is_realm(realm: bytes) -> bool:
     """Whether these octets are a realm in its looked-up form: lower-case A-labels, two or more."""
     if len(realm) > MAX_NAME_OCTETS or realm.find(b".") == _NOWHERE or realm.translate(_OF_REALM) != realm:
@@ -74,11 +80,15 @@ def _is_clean(octets: bytes) -> bool:
     """No control character, no white space at an end, and text at all; octets of other scripts are the user's own."""
     if octets[0] in _WHITE_SPACE_AT_AN_END or octets[-1] in _WHITE_SPACE_AT_AN_END:
         return False
+    return _is_printable(octets)
+
+
+def _is_printable(octets: bytes) -> bool:
+    """Text, with no control, format or space character of any script."""
     try:
-        text = octets.decode("utf-8")
+        return octets.decode("utf-8").isprintable()
     except UnicodeDecodeError:
         return False
-    return text.isprintable()  # no control, format or space character of any script
 
 
 def normalise_realm(text: str) -> str:

@@ -6,7 +6,7 @@ list, the route, the direction, the credentials.
 
 from typing import Final
 
-from federation.names import UserName, parse_user_name
+from federation.names import MAX_NAME_OCTETS, UserName, is_user, parse_user_name
 from federation.policy import (
     Credentials,
     Crossing,
@@ -17,6 +17,7 @@ from federation.policy import (
 )
 from federation.reasons import RefusalReason
 from federation.routing import find_realm
+from federation.shards import Shards
 from federation.snapshot import Realm, Snapshot, Transport
 from radius.proxy.clients import ClientState
 from radius.wire.attributes import is_eap_well_formed
@@ -24,7 +25,8 @@ from radius.wire.codes import AttributeType, VendorId
 from radius.wire.packet import Packet
 
 MAX_HOPS: Final = 16  # Proxy-States that a request may have collected; real chains have two to four
-KEPT_NAMES: Final = 8192  # to forget them all at once takes less than a millisecond
+KEPT_REALMS: Final = 8192  # to forget them all at once takes less than a millisecond
+_SHORTEST_USER: Final = b"x@"
 _MICROSOFT: Final = int(VendorId.MICROSOFT).to_bytes(4)
 _EAP_MESSAGE: Final = int(AttributeType.EAP_MESSAGE)
 _USER_NAME: Final = int(AttributeType.USER_NAME)
@@ -34,31 +36,56 @@ _PROXY_STATE: Final = int(AttributeType.PROXY_STATE)
 
 
 class Routes:
-    """The routes of one snapshot, and the names that were looked up in them last.
+    """The routes of one snapshot, and the realms that were judged under it.
 
-    A conversation asks for one name several times; a name that is not kept costs little more than one that is, so that
-    neither many realms nor many names make requests slow.
+    What is kept are realms, not names: patrons are many, and each may be here for the first time.
     """
 
-    __slots__ = ("_denied", "_discoverable", "_names", "snapshot")
+    __slots__ = ("_allowed", "_denied", "_discoverable", "_mask", "_others", "_realms", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         """Nothing is looked up yet."""
         self.snapshot = snapshot
         self._denied = DenyList(snapshot.denied_realms)
-        self._names: dict[bytes, Realm | RefusalReason] = {}
+        realms = snapshot.realms
+        self._realms = realms.parts if isinstance(realms, Shards) else [dict(realms)]
+        self._mask = len(self._realms) - 1
+        self._allowed: list[frozenset[str]] = [frozenset()] * len(self._realms)  # registered ones, by the same parts
+        self._others: dict[bytes, Realm | RefusalReason] = {}  # sub-realms, other spellings, what nobody has
         policy = snapshot.discovery
         patterns = policy.realms if policy is not None else ()
         self._discoverable = RealmPatterns(patterns, field="discovery/realms") if patterns else None
 
     def find(self, name: bytes) -> Realm | RefusalReason:
         """Return the realm that a User-Name belongs to, or why it is refused."""
-        found = self._names.get(name)
+        parts = name.split(b"@")
+        if len(parts) != 2 or len(name) > MAX_NAME_OCTETS or not is_user(parts[0]):
+            return self._look_up(name)
+        realm = self._find_registered(parts[1].decode("latin-1"))
+        return realm if realm is not None else self._find_other(parts[1])
+
+    def _find_registered(self, realm: str) -> Realm | None:
+        """Return the entry of exactly that realm, if it is not on the deny list, which is looked at once for each.
+
+        That costs the same however many realms there are, and bounds what is kept.
+        """
+        part = hash(realm) & self._mask
+        found = self._realms[part].get(realm)
+        if found is None or realm in self._allowed[part]:
+            return found
+        if self._denied.denies(realm):
+            return None
+        self._allowed[part] |= {realm}
+        return found
+
+    def _find_other(self, realm: bytes) -> Realm | RefusalReason:
+        """Return where any name goes that may travel and has these octets behind its "@"."""
+        found = self._others.get(realm)
         if found is None:
-            found = self._look_up(name)
-            if len(self._names) >= KEPT_NAMES:
-                self._names.clear()  # names come from devices: they must not fill the memory
-            self._names[name] = found
+            found = self._look_up(_SHORTEST_USER + realm)
+            if len(self._others) >= KEPT_REALMS:
+                self._others.clear()  # names come from devices: they must not fill the memory
+            self._others[realm] = found
         return found
 
     def _look_up(self, name: bytes) -> Realm | RefusalReason:

@@ -1,6 +1,6 @@
 """What a proxied login costs in instructions: the same on a busy machine, unlike time.
 
-    python -m tests.load.instructions [--octets 1131] [--functions 30]
+    python -m tests.load.instructions [--octets 1131] [--realms 10000] [--functions 30]
 
 The engine of `make compiled`, without sockets, runs under callgrind, which begins to count when all is prepared: a pass
 records what home servers answer, half of it is carried once more to warm up, and the other half is counted.
@@ -22,20 +22,19 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 COMPILED: Final = ROOT / ".venv-compiled" / "bin" / "python"
 COUNTED: Final = "BIEBROAM_COUNTED"  # in the environment of the process under callgrind
 LOGINS: Final = 500
-REALMS: Final = 50
 SECONDS_BETWEEN: Final = 1 / 30_000  # as many logins a second as a worker does
 
 
-def replay(logins: int, octets: int) -> float:
+def replay(logins: int, octets: int, realms: int) -> float:
     """The engine has carried so many requests and their answers; microseconds for each, unless they are counted."""
     from radius.proxy.randomness import RandomPool  # noqa: PLC0415 - of the build that is measured: see below
 
-    requests = [build_request(number, octets) for number in range(2 * logins)]
+    requests = [build_request(number, octets, realms) for number in range(2 * logins)]
     os.urandom = random.Random(1).randbytes
-    recorded = _Lane(RandomPool().take)
+    recorded = _Lane(RandomPool().take, realms)
     answers = [recorded.record(request) for request in requests]
     os.urandom = random.Random(1).randbytes  # the same again: what was recorded answers what is sent now
-    lane = _Lane(RandomPool().take)
+    lane = _Lane(RandomPool().take, realms)
     lane.run(requests[:logins], answers[:logins])
     _count(True)
     began = time.perf_counter()
@@ -51,7 +50,7 @@ def _count(is_on: bool) -> None:  # noqa: FBT001 - on or off
         subprocess.run(["callgrind_control", f"--instr={'on' if is_on else 'off'}", str(os.getpid())], check=True)
 
 
-def build_request(number: int, octets: int) -> bytes:
+def build_request(number: int, octets: int, realms: int) -> bytes:
     """A request as an access point sends it, filled up with EAP."""
     from tests.radius.proxy import world  # noqa: PLC0415
 
@@ -65,7 +64,7 @@ def build_request(number: int, octets: int) -> bytes:
             + world.build_attribute(31, b"02-00-00-00-00-02")
             + world.build_attribute(61, b"\0\0\0\x13")
             + world.eap(eap),
-            name=b"anonymous@r%d.bench.example" % (number % REALMS),
+            name=b"reader%d@r%d.bench.example" % (number, number % realms),  # each its own, as in the load
             identifier=number % 256,
             authenticator=number.to_bytes(16),
         )
@@ -79,7 +78,9 @@ def build_request(number: int, octets: int) -> bytes:
 class _Lane:
     """An engine between a client and a home server in memory."""
 
-    def __init__(self, random_octets: Callable[[int], bytes]) -> None:
+    def __init__(self, random_octets: Callable[[int], bytes], realms: int) -> None:
+        from federation.shards import Shards  # noqa: PLC0415
+        from federation.snapshot import Realm  # noqa: PLC0415
         from radius.proxy.engine import Engine  # noqa: PLC0415
         from radius.proxy.loops import LoopGuard  # noqa: PLC0415
         from radius.proxy.notices import Notices  # noqa: PLC0415
@@ -99,9 +100,8 @@ class _Lane:
             emit=_ignore,
             loop_guard=LoopGuard(bytes(32)),
         )
-        names = [f"r{number}.bench.example" for number in range(REALMS)]
-        realms = {name: world.Realm(name, "home", ("home/1",)) for name in names}
-        self.engine.swap(world.make_snapshot(realms=realms))
+        names = [f"r{number}.bench.example" for number in range(realms)]
+        self.engine.swap(world.make_snapshot(realms=Shards((name, Realm(name, "home", ("home/1",))) for name in names)))
 
     def _open(self, host: str, port: int, receive: Callable[..., object], /) -> "_Flow":
         self._flow.receive = receive
@@ -152,7 +152,7 @@ def _ignore(event: object) -> None: ...
 def _write(event: str, fields: object) -> None: ...
 
 
-def count(logins: int, octets: int) -> Counter[str]:
+def count(logins: int, octets: int, realms: int) -> Counter[str]:
     """Instructions of so many logins, by function."""
     with tempfile.TemporaryDirectory(prefix="instructions-") as folder:
         output = Path(folder, "callgrind.out")
@@ -160,7 +160,7 @@ def count(logins: int, octets: int) -> Counter[str]:
             [
                 *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--compress-strings=no", "--compress-pos=no"),
                 *(f"--callgrind-out-file={output}", COMPILED, "-P", __file__),
-                *("--replay", str(logins), "--octets", str(octets)),
+                *("--replay", str(logins), "--octets", str(octets), "--realms", str(realms)),
             ],
             check=True,
             capture_output=True,
@@ -190,14 +190,15 @@ def main() -> int:
     """Count and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.load.instructions", description=__doc__)
     parser.add_argument("--octets", type=int, default=225, help="of each request")
+    parser.add_argument("--realms", type=int, default=50, help="each asked in turn")
     parser.add_argument("--functions", type=int, default=25, help="how many are told")
     parser.add_argument("--replay", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.replay is not None:
         sys.path.append(str(ROOT))  # behind the build's own packages, which `tests` is then about
-        print(f"{replay(options.replay, options.octets):.1f} us")
+        print(f"{replay(options.replay, options.octets, options.realms):.1f} us")
         return 0
-    return print_costs(count(LOGINS, options.octets), options.functions)
+    return print_costs(count(LOGINS, options.octets, options.realms), options.functions)
 
 
 def print_costs(costs: Counter[str], functions: int) -> int:

@@ -9,7 +9,7 @@ from federation.policy import DEFAULT_DENIED_REALMS
 from federation.reasons import RefusalReason
 from federation.shards import Shards
 from federation.snapshot import Federation, Realm, Snapshot
-from radius.proxy.pipeline import KEPT_NAMES, Routes
+from radius.proxy.pipeline import KEPT_REALMS, Routes
 
 MOST_CALLS = 80
 
@@ -58,7 +58,7 @@ class TestRoutes:
     def test_more_names_than_are_kept_are_all_found(self) -> None:
         """A name that took the place of another is looked up again, and no wrong route comes of it."""
         routes = routes_of(50)
-        asked = [f"p{number}@r{number % 60}.bench.example.nl".encode() for number in range(KEPT_NAMES + 500)]
+        asked = [f"p{number}@r{number % 60}.bench.example.nl".encode() for number in range(KEPT_REALMS + 500)]
         for _ in range(2):
             for number, name in enumerate(asked):
                 found = routes.find(name)
