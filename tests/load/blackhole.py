@@ -8,7 +8,8 @@ has two parts, of which the worse one counts; those of the last are while the li
 answer meets its deadline. Of a part counts the middle one of the 99th percentiles of its seconds: what a virtual
 machine's host takes for a moment is then no part of the figure, and what comes back each second is. The proxy, and the
 access points and home servers of the healthy realms, run before all else on their processors, so that they wait for
-each other alone, not for the tools that make the trouble.
+each other alone, not for the tools that make the trouble; and no processor sleeps, as one that wakes up late would make
+the stage with the least work the slowest.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from tests.load.laboratory import (
     Laboratory,
     Load,
     build_tools,
+    kept_awake,
     may_be_urgent,
     pinned,
     realm_names,
@@ -316,7 +318,7 @@ def main() -> int:
         name: case for name, case in CASES.items() if not options.cases or any(part in name for part in options.cases)
     }
     found: dict[str, list[Round]] = {name: [] for name in cases}
-    with tempfile.TemporaryDirectory(prefix="blackhole-logs-") as logs:
+    with tempfile.TemporaryDirectory(prefix="blackhole-logs-") as logs, kept_awake():
         laboratory = Laboratory(tools, Path(logs))
         for number in range(1, options.rounds + 1):
             for name, case in cases.items():

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -85,6 +85,21 @@ def may_be_urgent() -> bool:
 def urgent(arguments: Sequence[str | Path]) -> list[str | Path]:
     """The command, run before all others on its processor where that is allowed: its figures have none of theirs."""
     return ["chrt", "--fifo", "1", *arguments] if may_be_urgent() else list(arguments)
+
+
+@contextmanager
+def kept_awake() -> Generator[None]:
+    """No processor sleeps meanwhile: one of a virtual machine wakes up late, the later the less there is to do.
+
+    What keeps them awake runs when nobody else wants to.
+    """
+    spinning = [sys.executable, "-c", "while True: pass"]
+    with ExitStack() as stack:
+        for cpu in range(os.cpu_count() or 1):
+            process = subprocess.Popen(["chrt", "--idle", "0", *pinned(cpu, spinning)])
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield
 
 
 def descendants(process_id: int) -> list[int]:
