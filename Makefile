@@ -106,7 +106,7 @@ simulation: $(VENV)/.test ## whole federations in memory, in bad weather (RUNS=5
 SANITIZERS = $(shell cc -print-file-name=libasan.so) $(shell cc -print-file-name=libubsan.so)
 sanitized: $(VENV)/.test ## the tests of the native parts under AddressSanitizer and UBSan
 	BIEBROAM_SANITIZE=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(SANITIZERS)" \
-	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/radius/wire/test_kernel.py tests/radius/transport/test_udp.py tests/radius/transport/test_outbox.py tests/radius/transport/test_segments.py tests/radius/transport/tls/test_records.py
+	  $(BIN)/python -m pytest -q -p no:cacheprovider tests/radius/wire/test_kernel.py tests/radius/transport/test_udp.py tests/radius/transport/test_outbox.py tests/radius/transport/test_segments.py tests/radius/tls/test_records.py
 
 bench: $(VENV)/.test compiled ## the load measurements beside the peers that are installed
 	$(BIN)/python -m tests.load.bench $(ARGS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCES = ("radius/wire/_kernel.c", "radius/transport/_batch.c", "radius/transport/tls/_records.c")
+SOURCES = ("radius/wire/_kernel.c", "radius/transport/_batch.c", "radius/tls/_records.c")
 FLAGS = ("-O2", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-Wall", "-Wextra", "-fPIC", "-shared")
 
 

@@ -26,8 +26,11 @@ ROOMS: dict[str, frozenset[str]] = {
     "radius.exchange": frozenset({"radius.errors", "radius.wire"}),
     "radius.discovery": frozenset({"radius.errors"}),
     "radius.transport": frozenset({"radius.errors", "radius.wire", "radius.exchange", "radius.discovery"}),
-    "radius.transport.tls": frozenset({"radius.errors", "radius.wire", "radius.exchange", "radius.transport"}),
-    "radius.eap": frozenset({"radius.errors", "radius.wire"}),
+    "radius.tls": frozenset({"radius.errors", "radius.wire"}),
+    "radius.transport.tls": frozenset(
+        {"radius.errors", "radius.wire", "radius.exchange", "radius.tls", "radius.transport"}
+    ),
+    "radius.eap": frozenset({"radius.errors", "radius.wire", "radius.tls"}),
     **{
         f"radius.{role}": frozenset(
             {
@@ -61,6 +64,7 @@ FOREIGN: dict[str, frozenset[str]] = {
     "radius.exchange": frozenset(),
     "radius.discovery": frozenset(),
     "radius.transport": frozenset({"dns", "uvloop"}),
+    "radius.tls": frozenset({"OpenSSL"}),
     "radius.transport.tls": frozenset({"OpenSSL", "cryptography", "uvloop"}),
     "radius.proxy": frozenset({"uvloop"}),
     "radius.home": frozenset({"uvloop"}),

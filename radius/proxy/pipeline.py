@@ -50,7 +50,8 @@ class Routes:
         realms = snapshot.realms
         self._realms = realms.parts if isinstance(realms, Shards) else [dict(realms)]
         self._mask = len(self._realms) - 1
-        self._allowed: list[frozenset[str]] = [frozenset()] * len(self._realms)  # registered ones, by the same parts
+        nothing: dict[str, Realm] = {}  # shared by all parts of which nobody was asked for, and never written to
+        self._allowed = [nothing] * len(self._realms)  # registered ones, by the same parts
         self._others: dict[bytes, Realm | RefusalReason] = {}  # sub-realms, other spellings, what nobody has
         policy = snapshot.discovery
         patterns = policy.realms if policy is not None else ()
@@ -70,12 +71,15 @@ class Routes:
         That costs the same however many realms there are, and bounds what is kept.
         """
         part = hash(realm) & self._mask
-        found = self._realms[part].get(realm)
-        if found is None or realm in self._allowed[part]:
-            return found
-        if self._denied.denies(realm):
-            return None
-        self._allowed[part] |= {realm}
+        found = self._allowed[part].get(realm)
+        if found is None:
+            found = self._realms[part].get(realm)
+            if found is None or self._denied.denies(realm):
+                return None
+            if self._allowed[part]:
+                self._allowed[part][found.name] = found
+            else:
+                self._allowed[part] = {found.name: found}
         return found
 
     def _find_other(self, realm: bytes) -> Realm | RefusalReason:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.load.chart import Bar, draw_chart
-from tests.load.laboratory import Laboratory, Load, Measurement, build_tools, kept_awake
+from tests.load.laboratory import Laboratory, Load, Measurement, build_tools
 from tests.load.peers import OURS, PEERS, Job, installed_peers
 from tests.load.radsec import STARTERS
 from tests.support.processes import free_port
@@ -82,13 +82,11 @@ def measure_row(
     """Each peer's measurements, the peers taken in turn in every round."""
     found: dict[str, list[Measurement]] = {peer: [] for peer in peers if peer in row.peers}
     options = ("--delay-ms", str(row.delay_ms)) if row.delay_ms else ()
-    with laboratory.home(*options) as home_port, ExitStack() as stack:
+    with laboratory.home(*options) as home_port:
         load = row.load
         if row.is_half_load:
             reference = measure_once(REFERENCE, load, home_port, laboratory)
             load = replace(load, rate=round(reference.per_second / 2))
-        if load.rate:
-            stack.enter_context(kept_awake())
         for round_number in range(1, rounds + 1):
             for peer, runs in found.items():
                 print(f"\r\033[K{name}: round {round_number} of {rounds}, {peer}", end="", file=sys.stderr, flush=True)

@@ -69,8 +69,7 @@ class Peap:
         if self._state is _State.OPENED:  # the device has taken our Finished
             self._state = _State.IDENTITY
             return self._ask_identity(b"")
-        self._tunnel.advance(message)
-        data = self._tunnel.read()
+        data = self._tunnel.read(message)
         if self._state is _State.ALERTED or self._tunnel.has_failed:
             return Failed(EapReason.EAP_FAILED)
         return self._take_inner(data) if data else Send(b"")
@@ -92,7 +91,7 @@ class Peap:
                 return Failed(EapReason.EAP_FAILED)
 
     def _shake_hands(self, message: bytes) -> Step:
-        out = self._tunnel.advance(message)
+        out = self._tunnel.shake_hands(message)
         if self._tunnel.has_failed:
             self._state = _State.ALERTED
             return Send(out) if out else Failed(EapReason.EAP_FAILED)

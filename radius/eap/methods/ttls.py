@@ -57,14 +57,13 @@ class Ttls:
         if self._state is _State.HANDSHAKE:
             return self._shake_hands(message)
         if self._state is _State.CREDENTIALS:
-            self._tunnel.advance(message)
-            return self._take_credentials(self._tunnel.read())
+            return self._take_credentials(self._tunnel.read(message))
         if self._state is _State.PROVEN and not message:  # the device has seen our proof (RFC 5281 §11.2.4)
             return self._done()
         return Failed(EapReason.EAP_FAILED)
 
     def _shake_hands(self, message: bytes) -> Step:
-        out = self._tunnel.advance(message)
+        out = self._tunnel.shake_hands(message)
         if self._tunnel.has_failed:
             self._state = _State.ALERTED
             return Send(out) if out else Failed(EapReason.EAP_FAILED)

@@ -24,10 +24,10 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from radius.errors import DropReason
+from radius.tls.records import Records, State, describe, explain, open_records, take_records
 from radius.transport.outbox import Waiting
 from radius.transport.tls.contexts import has_tickets, read_chain, read_version
 from radius.transport.tls.identity import PeerIdentity, read_identity
-from radius.transport.tls.records import Records, State, describe, explain, open_records, take_records
 from radius.transport.tls.versions import RadiusVersion
 
 FULL_OCTETS: Final = 16_384  # they do not wait for the end of a long turn

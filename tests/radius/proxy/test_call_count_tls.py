@@ -22,8 +22,8 @@ from radius.proxy import engine as engine_module
 from radius.proxy.engine import Engine
 from radius.proxy.loops import LoopGuard
 from radius.proxy.streams import Streams
+from radius.tls import records
 from radius.transport.outbox import Waiting, flush_all
-from radius.transport.tls import records
 from radius.transport.tls.connection import Events, TlsConnection
 from radius.transport.tls.contexts import Trust
 from radius.transport.tls.identity import PeerIdentity
@@ -68,7 +68,7 @@ MORE_WITHOUT_NATIVE_PARTS = {"in": 29, "out": 31}  # pyOpenSSL takes and makes e
 MORE_WITH_NATIVE_PARTS = {"in": 0, "out": 4}  # a packet that is sent goes through its stream, trunk and link
 WITH_NATIVE_PARTS = """
 import json, sys
-from radius.transport.tls import records
+from radius.tls import records
 from radius.wire.calls import calls
 from tests.radius.wire.kernels import load_kernel, load_records
 calls.choose(load_kernel())  # before the filters are made, which happens at import

@@ -11,7 +11,7 @@ from federation.shards import Shards
 from federation.snapshot import Federation, Realm, Snapshot
 from radius.proxy.pipeline import KEPT_REALMS, Routes
 
-MOST_CALLS = 80
+MOST_CALLS = 85
 
 
 def routes_of(count: int) -> Routes:

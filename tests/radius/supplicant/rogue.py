@@ -51,8 +51,8 @@ def play(context: EapServerContext, device: Device, kind: EapType, script: Seque
             data = fragments.next_piece()
             continue
         was_open = tunnel.is_open
-        out = tunnel.advance(message)
-        said = tunnel.read() if tunnel.is_open else b""
+        out = b"" if was_open else tunnel.shake_hands(message)
+        said = tunnel.read(message if was_open else b"") if tunnel.is_open else b""
         if said:
             heard.append(said)
         if tunnel.is_open and (heard or (was_open and kind is EapType.PEAP)):

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
+from radius.tls import records
 from radius.transport import udp
-from radius.transport.tls import records
 from radius.wire import native
 from radius.wire.calls import calls
 from radius.wire.native import Kernel
@@ -61,7 +61,7 @@ def load_batch() -> udp.Batch:
 @cache
 def load_records() -> records.Native:
     """The same for the records of TLS connections; it uses the OpenSSL that pyOpenSSL uses."""
-    module = cast("records.Native", compile_extension("transport/tls", "_records"))
+    module = cast("records.Native", compile_extension("tls", "_records"))
     assert records.bind_native(module)
     return module
 

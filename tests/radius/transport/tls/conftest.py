@@ -2,7 +2,7 @@
 
 import pytest
 
-from radius.transport.tls import records
+from radius.tls import records
 from tests.radius.wire.kernels import HAS_COMPILER, load_records
 
 

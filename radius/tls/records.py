@@ -1,9 +1,10 @@
-"""The records of a connection over memory: packets out of what came, and records for what is to travel.
+"""The records of a connection over memory: its handshake, what came in them, and records for what is to travel.
 
 The extension module `_records` does this with one call for all that came and one for all that goes; where it was not
 asked for at installation, or pyOpenSSL is not as it knows it, pyOpenSSL does the same, record by record.
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
@@ -22,6 +23,7 @@ _FUNCTIONS: Final = (
     ("BIO_write", "int(*)(BIO *, void *, int)"),
     ("SSL_get_error", "int(*)(SSL *, int)"),
     ("ERR_clear_error", "void(*)()"),
+    ("SSL_do_handshake", "int(*)(SSL *)"),
 )
 
 
@@ -35,7 +37,7 @@ class State(IntEnum):
 
 
 class Records(Protocol):
-    """One connection whose handshake is done; `_records.Records` is one."""
+    """One connection; `_records.Records` is one."""
 
     @property
     def state(self) -> int:
@@ -45,6 +47,19 @@ class Records(Protocol):
     @property
     def pending_octets(self) -> int:
         """How many octets of an unfinished packet wait."""
+        ...
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the handshake was gone on with by `shake_hands`, and has come to its end."""
+        ...
+
+    def shake_hands(self, octets: bytes, /) -> bytes:
+        """Go on with the handshake; returns the records that are to travel, an alert among them when it has failed."""
+        ...
+
+    def read(self, octets: bytes, /) -> bytes:
+        """Return all that the peer says with these octets, which may be nothing; for what is not cut into packets."""
         ...
 
     def receive(self, octets: bytes, /) -> list[bytes]:
@@ -70,6 +85,7 @@ class PythonRecords:
     def __init__(self, tls: SSL.Connection) -> None:
         """The connection is over memory, and nobody else's from now on."""
         self.state = State.OPEN
+        self.is_established = False
         self.failure = ""  # why it is broken, in OpenSSL's words
         self._tls = tls
         self._frames = PacketFrames()
@@ -79,27 +95,49 @@ class PythonRecords:
         """How many octets of an unfinished packet wait."""
         return self._frames.pending_octets
 
+    def shake_hands(self, octets: bytes, /) -> bytes:
+        """Go on with the handshake; returns the records that are to travel, an alert among them when it has failed."""
+        if self.state is State.OPEN and not self.is_established:
+            if octets:
+                self._tls.bio_write(octets)
+            try:
+                self._tls.do_handshake()
+            except SSL.WantReadError:
+                pass
+            except SSL.Error as error:
+                self.state, self.failure = State.BROKEN, describe(error)
+            else:
+                self.is_established = True
+        return self.take()
+
+    def read(self, octets: bytes, /) -> bytes:
+        """Return all that the peer says with these octets, which may be nothing; for what is not cut into packets."""
+        return b"".join(self._read(octets))
+
     def receive(self, octets: bytes, /) -> list[bytes]:
         """Return the packets that are complete now, in order; those of a record with a bad Length are lost with it."""
         packets: list[bytes] = []
+        for piece in self._read(octets):
+            found = self._frames.receive(piece)
+            if isinstance(found, DropReason):
+                self.state = State.LOST
+            else:
+                packets += found
+        return packets
+
+    def _read(self, octets: bytes) -> Iterator[bytes]:
+        """What records carry, until no more is there, or nothing more can come."""
         if octets and self.state is State.OPEN:
             self._tls.bio_write(octets)
         while self.state is State.OPEN:
             try:
-                piece = self._tls.recv(_READ_OCTETS)
+                yield self._tls.recv(_READ_OCTETS)
             except SSL.WantReadError:
                 break
             except SSL.ZeroReturnError:
                 self.state = State.ENDED
             except SSL.Error as error:
                 self.state, self.failure = State.BROKEN, describe(error)
-            else:
-                found = self._frames.receive(piece)
-                if isinstance(found, DropReason):
-                    self.state = State.LOST
-                else:
-                    packets += found
-        return packets
 
     def seal(self, packets: list[bytes], /) -> bytes | None:
         """Return records with the packets, and whatever waited to travel before; None: nothing can be sent any more."""
@@ -177,7 +215,7 @@ def bind_native(module: Native) -> bool:
 
 def _load_native() -> Native | None:
     try:
-        module = cast("Native", import_module("radius.transport.tls._records"))  # the tests hold it to the protocol
+        module = cast("Native", import_module("radius.tls._records"))  # the tests hold it to the protocol
     except ImportError:  # it was not asked for at installation
         return None
     return module if bind_native(module) else None
@@ -188,7 +226,7 @@ native: Native | None = _load_native()
 
 
 def open_records(tls: SSL.Connection) -> Records:
-    """Return the records of a connection over memory whose handshake is done; they are nobody else's from then on."""
+    """Return the records of a connection over memory, which nobody else reads or writes from then on."""
     if native is not None:
         structures: list[Any] = [getattr(tls, name, None) for name in ("_ssl", "_into_ssl", "_from_ssl")]  # Any: cffi's
         if all(structures):

@@ -22,10 +22,12 @@ enum {
 enum { OPEN = 0, ENDED = 1, BROKEN = 2, LOST = 3 };
 
 typedef int (*transfer)(void *, void *, int);
+typedef int (*handshake)(void *);
 typedef int (*get_error)(const void *, int);
 typedef void (*clear_errors)(void);
 
 static transfer ssl_read, ssl_write, bio_read, bio_write;
+static handshake ssl_do_handshake;
 static get_error ssl_get_error;
 static clear_errors err_clear_error;
 
@@ -34,15 +36,18 @@ typedef struct {
     PyObject *owner;
     void *ssl, *into, *out;
     int state;
+    int is_established; /* shake_hands has come to its end */
     int pending; /* octets of a packet that is not whole yet */
     unsigned char partial[MOST];
 } Records;
 
 static PyObject *bind(PyObject *module, PyObject *arguments) {
-    unsigned long long address[6];
+    unsigned long long address[7];
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "KKKKKK", &address[0], &address[1], &address[2], &address[3], &address[4], &address[5])) return NULL;
-    for (int i = 0; i < 6; i++) {
+    if (!PyArg_ParseTuple(arguments, "KKKKKKK", &address[0], &address[1], &address[2], &address[3], &address[4], &address[5],
+                          &address[6]))
+        return NULL;
+    for (int i = 0; i < 7; i++) {
         if (!address[i]) {
             PyErr_SetString(PyExc_ValueError, "a function has no address");
             return NULL;
@@ -51,6 +56,7 @@ static PyObject *bind(PyObject *module, PyObject *arguments) {
     ssl_read = (transfer)(uintptr_t)address[0], ssl_write = (transfer)(uintptr_t)address[1];
     bio_read = (transfer)(uintptr_t)address[2], bio_write = (transfer)(uintptr_t)address[3];
     ssl_get_error = (get_error)(uintptr_t)address[4], err_clear_error = (clear_errors)(uintptr_t)address[5];
+    ssl_do_handshake = (handshake)(uintptr_t)address[6];
     Py_RETURN_NONE;
 }
 
@@ -119,14 +125,17 @@ static int cut(Records *self, const unsigned char *plain, int size, PyObject *pa
     return 1;
 }
 
+static int is_bytes(PyObject *octets) {
+    if (PyBytes_Check(octets)) return 1;
+    PyErr_SetString(PyExc_TypeError, "octets are bytes");
+    return 0;
+}
+
 /* receive(octets): the packets that are whole now. `state` says whether anything comes after them. */
 static PyObject *receive(PyObject *object, PyObject *octets) {
     Records *self = (Records *)object;
     unsigned char plain[MOST + RECORD];
-    if (!PyBytes_Check(octets)) {
-        PyErr_SetString(PyExc_TypeError, "octets are bytes");
-        return NULL;
-    }
+    if (!is_bytes(octets)) return NULL;
     PyObject *packets = PyList_New(0);
     if (packets == NULL || self->state != OPEN) return packets;
     err_clear_error(); /* else SSL_get_error may tell what others have met */
@@ -182,6 +191,54 @@ static PyObject *take(PyObject *object, PyObject *nothing) {
     return take_records((Records *)object);
 }
 
+/* shake_hands(octets): the handshake goes on with these; the records that are to travel, an alert when it has failed. */
+static PyObject *shake_hands(PyObject *object, PyObject *octets) {
+    Records *self = (Records *)object;
+    if (!is_bytes(octets)) return NULL;
+    if (self->state == OPEN && !self->is_established) {
+        err_clear_error();
+        if (feed(self, PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets))) {
+            int done = ssl_do_handshake(self->ssl);
+            if (done == 1) {
+                self->is_established = 1;
+            } else if (ssl_get_error(self->ssl, done) != WANT_READ) {
+                self->state = BROKEN;
+            }
+        } else {
+            self->state = BROKEN;
+        }
+        err_clear_error();
+        if (PyErr_Occurred()) return NULL; /* a callback of ours */
+    }
+    return take_records(self);
+}
+
+/* read(octets): what the peer says with these, not cut into packets. `state` as after receive. */
+static PyObject *read_plain(PyObject *object, PyObject *octets) {
+    Records *self = (Records *)object;
+    char plain[RECORD];
+    if (!is_bytes(octets)) return NULL;
+    PyObject *whole = PyBytes_FromStringAndSize(NULL, 0);
+    if (whole == NULL || self->state != OPEN) return whole;
+    err_clear_error();
+    if (!feed(self, PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets))) self->state = BROKEN;
+    while (whole != NULL && self->state == OPEN) {
+        int found = ssl_read(self->ssl, plain, RECORD);
+        if (found <= 0) {
+            int error = ssl_get_error(self->ssl, found);
+            if (error == WANT_READ) break;
+            self->state = error == ZERO_RETURN ? ENDED : BROKEN;
+        } else if (PyBytes_GET_SIZE(whole)) {
+            PyBytes_ConcatAndDel(&whole, PyBytes_FromStringAndSize(plain, found));
+        } else {
+            Py_SETREF(whole, PyBytes_FromStringAndSize(plain, found));
+        }
+    }
+    err_clear_error();
+    if (PyErr_Occurred()) Py_CLEAR(whole); /* a callback of ours, or there is no memory */
+    return whole;
+}
+
 /* seal(list): the packets, each in a record of its own, that are to travel now; None: nothing can be sent any more. */
 static PyObject *seal(PyObject *object, PyObject *packets) {
     Records *self = (Records *)object;
@@ -213,12 +270,19 @@ static PyObject *get_state(PyObject *object, void *closure) {
     return PyLong_FromLong(((Records *)object)->state);
 }
 
+static PyObject *get_established(PyObject *object, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(((Records *)object)->is_established);
+}
+
 static PyObject *get_pending(PyObject *object, void *closure) {
     (void)closure;
     return PyLong_FromLong(((Records *)object)->pending);
 }
 
 static PyMethodDef RECORDS_METHODS[] = {
+    {"shake_hands", shake_hands, METH_O, NULL},
+    {"read", read_plain, METH_O, NULL},
     {"receive", receive, METH_O, NULL},
     {"seal", seal, METH_O, NULL},
     {"take", take, METH_NOARGS, NULL},
@@ -227,6 +291,7 @@ static PyMethodDef RECORDS_METHODS[] = {
 
 static PyGetSetDef RECORDS_FIELDS[] = {
     {"state", get_state, NULL, NULL, NULL},
+    {"is_established", get_established, NULL, NULL, NULL},
     {"pending_octets", get_pending, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -241,7 +306,7 @@ static PyType_Slot RECORDS_SLOTS[] = {
 };
 
 static PyType_Spec RECORDS_SPEC = {
-    "radius.transport.tls._records.Records", sizeof(Records), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, RECORDS_SLOTS,
+    "radius.tls._records.Records", sizeof(Records), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, RECORDS_SLOTS,
 };
 
 static int set_up(PyObject *module) {
@@ -260,7 +325,7 @@ static PyMethodDef METHODS[] = {
 static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, (void *)set_up}, {0, NULL}};
 
 static struct PyModuleDef MODULE = {
-    PyModuleDef_HEAD_INIT, "radius.transport.tls._records", "The octets of TLS connections over memory.", 0, METHODS, SLOTS, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "radius.tls._records", "The octets of TLS connections over memory.", 0, METHODS, SLOTS, NULL, NULL,
     NULL,
 };
 

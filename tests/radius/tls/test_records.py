@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from types import ModuleType
 
@@ -10,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from radius.transport.tls import records
+from radius.tls import records
+from radius.tls.records import PythonRecords, Records, State, open_records, take_records
 from radius.transport.tls.contexts import Trust
 from radius.transport.tls.identity import PeerIdentity
-from radius.transport.tls.records import PythonRecords, Records, State, open_records
 from tests.radius.transport.tls.members import Authority, names_of, shake_hands
 from tests.radius.wire.kernels import HAS_COMPILER, load_records
 
@@ -34,16 +35,20 @@ def anybody(_identity: PeerIdentity) -> bool:
 
 
 class Ends:
-    """The two ends of connections whose handshakes are done, over memory."""
+    """The two ends of connections over memory."""
 
     def __init__(self) -> None:
         authority = Authority()
         self._server = Trust(authority.credentials(authority.issue(names_of("fed.example.org"))))
         self._client = Trust(authority.credentials(authority.issue(names_of("ap.lib.example"))))
 
+    def begin(self) -> tuple[SSL.Connection, SSL.Connection]:
+        """The client's end and the server's, which have said nothing yet."""
+        return self._client.dial(anybody, "fed.example.org"), self._server.accept(anybody)
+
     def meet(self) -> tuple[SSL.Connection, SSL.Connection]:
-        """The client's end and the server's."""
-        client, server = self._client.dial(anybody, "fed.example.org"), self._server.accept(anybody)
+        """The same when the handshake is done."""
+        client, server = self.begin()
         assert shake_hands(client, server)
         return client, server
 
@@ -63,6 +68,17 @@ def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> O
     return open_records
 
 
+def say(end: SSL.Connection) -> bytes:
+    """What that end has to say in its handshake now."""
+    with suppress(SSL.WantReadError):
+        end.do_handshake()
+    return take_records(end)
+
+
+def cut(octets: bytes, size: int) -> list[bytes]:
+    return [octets[at : at + size] for at in range(0, len(octets), size)]
+
+
 def travelling(sender: SSL.Connection, *pieces: bytes) -> bytes:
     """Each piece as a record of its own."""
     for piece in pieces:
@@ -79,6 +95,94 @@ def count_records(octets: bytes) -> int:
         found += 1
     assert at == len(octets)
     return found
+
+
+class TestShakeHands:
+    @pytest.mark.parametrize("size", [1, 7, 1 << 16])
+    def test_ends_established(self, ends: Ends, opened: Open, size: int) -> None:
+        """However the flights are cut; then the two ends understand each other."""
+        client, server = ends.begin()
+        here = opened(server)
+        assert not here.is_established
+        while not here.is_established:
+            answer = b"".join(here.shake_hands(piece) for piece in cut(say(client), size))
+            if answer:
+                client.bio_write(answer)
+        client.do_handshake()
+        assert (here.is_established, here.state) == (True, State.OPEN)
+        assert here.read(travelling(client, b"hello")) == b"hello"
+        sealed = here.seal([b"good day"])
+        assert sealed is not None
+        client.bio_write(sealed)
+        assert client.recv(99) == b"good day"
+
+    @pytest.mark.parametrize(
+        ("octets", "has_alert"),
+        [(b"GET / HTTP/1.1\r\n\r\n", False), (bytes(99), False), (b"\x16\x03\x01\0\x04\x01\0\0\0", True)],
+        ids=["http", "zeros", "empty hello"],
+    )
+    def test_what_is_no_handshake_ends_it(self, ends: Ends, opened: Open, octets: bytes, *, has_alert: bool) -> None:
+        """With an alert where it was a record, once; what comes afterwards changes nothing."""
+        client, server = ends.begin()
+        here = opened(server)
+        assert bool(here.shake_hands(octets)) is has_alert
+        assert (here.is_established, here.state) == (False, State.BROKEN)
+        assert here.shake_hands(say(client)) == b""
+        assert here.read(b"") == b""
+        assert (here.is_established, here.state) == (False, State.BROKEN)
+
+    def test_failure_is_left_to_nobody(self, ends: Ends, opened: Open) -> None:
+        """Another connection's handshake finds nothing of it in OpenSSL's queue of errors."""
+        broken, sound = opened(ends.begin()[1]), opened(ends.begin()[1])
+        assert broken.shake_hands(bytes(99)) == b""
+        assert broken.state == State.BROKEN
+        assert sound.shake_hands(b"") == b""
+        assert sound.state == State.OPEN
+        with pytest.raises(SSL.WantReadError):
+            ends.meet()[0].recv(1)
+
+    def test_octets_behind_the_last_flight_wait(self, ends: Ends, opened: Open) -> None:
+        """What the peer says in one breath with its Finished is there to be read."""
+        client, server = ends.begin()
+        here = opened(server)
+        client.bio_write(here.shake_hands(say(client)))
+        here.shake_hands(say(client) + travelling(client, b"early"))
+        assert here.is_established
+        assert here.read(b"") == b"early"
+        assert here.read(b"") == b""
+
+
+class TestRead:
+    def test_records_are_joined(self, ends: Ends, opened: Open) -> None:
+        """What many records carry is one piece, however long."""
+        client, server = ends.meet()
+        pieces = [bytes((number,)) * 9_000 for number in range(5)]
+        assert opened(server).read(travelling(client, *pieces)) == b"".join(pieces)
+
+    def test_record_that_is_not_whole_waits(self, ends: Ends, opened: Open) -> None:
+        """Until its last octet."""
+        client, server = ends.meet()
+        here, octets = opened(server), travelling(client, b"whole")
+        assert [here.read(octets[:9]), here.read(octets[9:-1]), here.read(octets[-1:])] == [b"", b"", b"whole"]
+
+    def test_close_notify_ends_it(self, ends: Ends, opened: Open) -> None:
+        """What came before is given with it."""
+        client, server = ends.meet()
+        here = opened(server)
+        client.sendall(b"last")
+        client.shutdown()
+        assert here.read(client.bio_read(1 << 16)) == b"last"
+        assert here.state == State.ENDED
+
+    def test_altered_record_breaks_it(self, ends: Ends, opened: Open) -> None:
+        """What came before is given with it, and nothing afterwards."""
+        client, server = ends.meet()
+        here = opened(server)
+        good, bad, later = (travelling(client, each) for each in (b"good", b"bad", b"later"))
+        assert here.read(good + bad[:-1] + bytes((bad[-1] ^ 1,)) + later) == b"good"
+        assert here.state == State.BROKEN
+        assert here.take()
+        assert here.read(later) == b""
 
 
 class TestReceive:
@@ -246,13 +350,17 @@ class TestNative:
         with pytest.raises(TypeError):
             here.receive("octets")  # type: ignore[arg-type] - that is the point
         with pytest.raises(TypeError):
+            here.shake_hands("octets")  # type: ignore[arg-type] - as above
+        with pytest.raises(TypeError):
+            here.read("octets")  # type: ignore[arg-type] - as above
+        with pytest.raises(TypeError):
             here.seal((packet(),))  # type: ignore[arg-type] - as above
         with pytest.raises(TypeError):
             here.seal([packet(), 7])  # type: ignore[list-item] - as above
         with pytest.raises(ValueError, match="no connection"):
             load_records().Records(client, 0, 1, 1)
         with pytest.raises(ValueError, match="no address"):
-            load_records().bind(1, 2, 3, 4, 5, 0)
+            load_records().bind(1, 2, 3, 4, 5, 6, 0)
 
     def test_is_used_where_it_is(self, ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
         """The connection is alive as long as its records are."""
