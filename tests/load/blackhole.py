@@ -103,6 +103,8 @@ class Round:
     checks: int  # Status-Server that were asked in the last stage
     checks_missed: int
     slowest_check_ms: float
+    lost_by_part: list[int]  # two parts of each stage
+    without_room: int  # datagrams that some socket of this machine had no room for, the trouble's among them
 
     @property
     def beside_answered(self) -> float:
@@ -219,7 +221,7 @@ def run_round(case: Case, seconds: float, command: Path, laboratory: Laboratory)
         start_homes(case, laboratory) as (home_port, trouble_port, fall),
         ThreadPoolExecutor() as threads,
     ):
-        port = free_port()
+        port, without_room = free_port(), count_without_room()
 
         def ask(*loads: Load) -> list[dict[str, Any]]:
             return [laboratory.generate(port, load, is_urgent=True) for load in loads]
@@ -241,7 +243,15 @@ def run_round(case: Case, seconds: float, command: Path, laboratory: Laboratory)
                 troubling = ask_it(trouble)
                 troubled = ask(normal, replace(normal, seconds=DEADLINE_SECONDS))
                 other = troubling.result()
-    return judge(alone, answered, troubled, other, neighbour)
+    return judge(alone, answered, troubled, other, neighbour, count_without_room() - without_room)
+
+
+def count_without_room() -> int:
+    """How many datagrams the kernel has dropped so far since a socket's buffer was full (RcvbufErrors)."""
+    names, values = (
+        line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Udp:")
+    )
+    return int(dict(zip(names, values, strict=True))["RcvbufErrors"])
 
 
 def judge(
@@ -250,6 +260,7 @@ def judge(
     troubled: Sequence[dict[str, Any]],
     other: dict[str, Any],
     neighbour: Neighbour,
+    without_room: int,
 ) -> Round:
     """What the generators' reports say."""
     stages = (alone, answered, troubled)
@@ -272,6 +283,8 @@ def judge(
         checks=len(neighbour.seconds) + neighbour.missed,
         checks_missed=neighbour.missed,
         slowest_check_ms=1000 * max(neighbour.seconds, default=MARKED_DEAD_SECONDS),
+        lost_by_part=[part["lost"] for part in every],
+        without_room=without_room,
     )
 
 

@@ -1,11 +1,11 @@
 /* loadgen: access points that ask, and check every answer.
  *
  *   loadgen --port P --secret S [--host H] [--source H] [--seconds T | --count N] [--window W] [--rate R] [--realms N]
- *           [--realm-format F] [--octets N] [--spread N] [--timeout-ms M] [--retransmit-ms M] [--no-keys]
+ *           [--realm-format F] [--octets N] [--spread N] [--timeout-ms M] [--retransmit-ms M] [--sockets N] [--no-keys]
  *
  * Keeps W requests in flight (at most R new ones a second), spread over N realms; each answer's Response Authenticator,
  * Message-Authenticator and MPPE keys are verified. With --retransmit-ms a request is sent again, octet for octet, as
- * an access point does, until --timeout-ms has passed. With --spread requests have up to so many octets more. --source is an address of ours to ask from. One JSON object on
+ * an access point does, until --timeout-ms has passed. With --spread requests have up to so many octets more. --source is an address of ours to ask from, by N sockets. One JSON object on
  * standard output; `realms_p99_us` has the 99th percentile of each realm, `seconds_p99_us` of what was sent in each second. */
 #include "lab.h"
 
@@ -107,7 +107,7 @@ static int fault_of(const keyed *k, uint8_t *answer, size_t n, const uint8_t *au
 
 int main(int argc, char **argv) {
     const char *port = "", *secret = "", *host = "127.0.0.1", *format = "r%u.bench.example", *source = NULL;
-    unsigned window = 32, realms = 50, sockets;
+    unsigned window = 32, realms = 50, sockets = 0;
     size_t octets = 225, spread = 0;
     double seconds = 5, rate = 0;
     uint64_t count = 0, timeout = 3000000000u, again = 0;
@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
     struct option options[] = {{"port", 1, 0, 'p'}, {"secret", 1, 0, 's'}, {"host", 1, 0, 'h'}, {"source", 1, 0, 'S'}, {"seconds", 1, 0, 't'},
                                {"count", 1, 0, 'n'}, {"window", 1, 0, 'w'}, {"rate", 1, 0, 'R'}, {"realms", 1, 0, 'r'},
                                {"realm-format", 1, 0, 'f'}, {"octets", 1, 0, 'o'}, {"spread", 1, 0, 'd'}, {"timeout-ms", 1, 0, 'T'},
-                               {"retransmit-ms", 1, 0, 'a'}, {"no-keys", 0, 0, 'k'}, {0}};
+                               {"retransmit-ms", 1, 0, 'a'}, {"sockets", 1, 0, 'i'}, {"no-keys", 0, 0, 'k'}, {0}};
     while ((option = getopt_long(argc, argv, "", options, 0)) != -1) switch (option) {
         case 'p': port = optarg; break;
         case 's': secret = optarg; break;
@@ -131,11 +131,12 @@ int main(int argc, char **argv) {
         case 'd': spread = strtoull(optarg, 0, 10); break;
         case 'T': timeout = strtoull(optarg, 0, 10) * 1000000u; break;
         case 'a': again = strtoull(optarg, 0, 10) * 1000000u; break;
+        case 'i': sockets = (unsigned)atoi(optarg); break;
         case 'k': keys = 0; break;
         default: return 2;
     }
     /* Identifiers are used in turn over all sockets, so one comes again as late as can be. */
-    sockets = window / 64 + 8; /* always more identifiers than the window */
+    if (!sockets) sockets = window / 64 + 8; /* always more identifiers than the window */
     if (sockets > SOCKETS_MAX) sockets = SOCKETS_MAX;
     if (window > sockets * 250 || !realms || octets + spread > 4000 || octets + spread < octets) { fprintf(stderr, "window, realms or octets out of range\n"); return 2; }
     keyed key;

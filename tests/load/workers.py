@@ -18,7 +18,11 @@ from tests.load.peers import COMPILED, Job, apply_federation
 from tests.support.biebroam import COMMAND, DataDirectory
 from tests.support.processes import free_port
 
-WINDOW: Final = 512  # over many sockets of the generator: the kernel deals workers by the sender's port
+WINDOW: Final = 512
+SOCKETS: Final = (
+    "--sockets",
+    "256",
+)  # the kernel deals workers by port: sixteen are seldom dealt in halves
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,10 @@ def measure(workers: int, load: Load, laboratory: Laboratory) -> Share:
         apply_federation(data, job)
         with data.start("serve", "--workers", str(workers), port=job.port) as program:
             laboratory.wait_answering(job.port)
-            laboratory.generate(job.port, Load(load.octets, load.realms, load.window, 1.0), is_pinned=False)
+            laboratory.generate(job.port, Load(load.octets, load.realms, load.window, 1.0), *SOCKETS, is_pinned=False)
             processes = worker_processes(program.process.pid)
             before = [cpu_seconds([process]) for process in processes]
-            report = laboratory.generate(job.port, load, is_pinned=False)
+            report = laboratory.generate(job.port, load, *SOCKETS, is_pinned=False)
             spent = [cpu_seconds([process]) - began for process, began in zip(processes, before, strict=True)]
             answered = max(1, report["accepts"])
             return Share(
