@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.errors import InvalidRealm
-from federation.names import MAX_NAME_OCTETS, UserName, is_realm, normalise_realm, parse_user_name
+from federation.names import MAX_NAME_OCTETS, UserName, is_realm, is_user, normalise_realm, parse_user_name
 from federation.reasons import RefusalReason
 
 LONG_LABEL = "a" * 63
@@ -104,6 +104,25 @@ class TestParseUserName:
         """Names of the common form are taken apart at the one at-sign."""
         user, realm = octets.split(b"@")
         assert parse_user_name(octets) == UserName(user, realm.decode("ascii"))
+
+
+class TestIsUser:
+    @pytest.mark.parametrize("user", [b"w", b"a b", b"w ", "wiëke".encode(), b"%{User-Name}", b"DOMAIN\\wieke"])
+    def test_printable_text_may_stand_before_a_realm(self, user: bytes) -> None:
+        """In any script, with spaces inside or at its end."""
+        assert is_user(user)
+
+    @pytest.mark.parametrize(
+        "user", [b"", b" w", b"\tw", b"w\0", b"w\x7f", b"\xff", "w\u200b".encode(), "w\u00a0".encode()]
+    )
+    def test_nothing_else_may(self, user: bytes) -> None:
+        """No white space at the beginning, no control or format character, no octets that are no text."""
+        assert not is_user(user)
+
+    @given(st.binary(max_size=20).filter(lambda user: b"@" not in user))
+    def test_agrees_with_the_whole_name(self, user: bytes) -> None:
+        """What it lets pass is what makes no name of a good realm bad."""
+        assert is_user(user) == isinstance(parse_user_name(user + b"@a.b"), UserName)
 
 
 class TestIsRealm:

@@ -94,7 +94,8 @@ class Round:
     troubled_p99_us: int
     whole_beside_answered: float  # the same of whole parts, whatever the machine's host did meanwhile
     whole_beside_alone: float
-    worst_realm_ratio: float  # of the last to the second
+    worst_realm_ratio: float  # of the last to the second; each has a twentieth of the requests, so that much is chance
+    worst_realm_answered_ratio: float  # of the second to the first, in which nothing is wrong: what chance does
     lost: int  # of the normal load
     refused: int  # of the normal load
     trouble_sent: int
@@ -104,6 +105,7 @@ class Round:
     checks_missed: int
     slowest_check_ms: float
     lost_by_part: list[int]  # two parts of each stage
+    wrong: int  # answers of the normal load that were none, or nobody's who waits
     without_room: int  # datagrams that some socket of this machine had no room for, the trouble's among them
 
     @property
@@ -264,7 +266,7 @@ def judge(
 ) -> Round:
     """What the generators' reports say."""
     stages = (alone, answered, troubled)
-    _, before, after = (
+    first, before, after = (
         [max(each) for each in zip(*(part["realms_p99_us"] for part in stage), strict=True)] for stage in stages
     )
     worst = [max(round(statistics.median(part["seconds_p99_us"])) for part in stage) for stage in stages]
@@ -274,7 +276,8 @@ def judge(
         *worst,
         whole_beside_answered=troubled_us / answered_us,
         whole_beside_alone=troubled_us / alone_us,
-        worst_realm_ratio=max(there / max(1, here) for here, there in zip(before, after, strict=True)),
+        worst_realm_ratio=find_worst(before, after),
+        worst_realm_answered_ratio=find_worst(first, before),
         lost=sum(part["lost"] for part in every),
         refused=sum(part["rejects"] for part in every),
         trouble_sent=other["sent"],
@@ -284,8 +287,14 @@ def judge(
         checks_missed=neighbour.missed,
         slowest_check_ms=1000 * max(neighbour.seconds, default=MARKED_DEAD_SECONDS),
         lost_by_part=[part["lost"] for part in every],
+        wrong=sum(part["wrong_authenticator"] + part["wrong_keys"] + part["strays"] for part in every),
         without_room=without_room,
     )
+
+
+def find_worst(before: Sequence[int], after: Sequence[int]) -> float:
+    """The largest ratio of the second figure of a realm to its first."""
+    return max(there / max(1, here) for here, there in zip(before, after, strict=True))
 
 
 def spread(values: Sequence[float]) -> str:
@@ -307,6 +316,7 @@ def print_case(name: str, rounds: Sequence[Round]) -> None:
         f"| {spread([each.whole_beside_answered for each in rounds])} "
         f"| {spread([each.whole_beside_alone for each in rounds])} "
         f"| {spread([each.worst_realm_ratio for each in rounds])} "
+        f"| {spread([each.worst_realm_answered_ratio for each in rounds])} "
         f"| {sum(each.lost for each in rounds)} + {sum(each.refused for each in rounds)} "
         f"| {sum(each.trouble_unanswered for each in rounds)} of {sum(each.trouble_sent for each in rounds)} "
         f"| {sum(each.checks_missed for each in rounds)} of {sum(each.checks for each in rounds)} "
@@ -342,9 +352,10 @@ def main() -> int:
         print("What measures did not run as real-time, which only root may: it waited for the tools, too.")
     print(f"Requests of {REALMS} healthy realms, alone, beside one library that answers, and beside it in trouble.\n")
     print("| the one library | p99 us alone | beside answers | beside trouble | beside answers, ratio ", end="")
-    print("| beside none | of whole parts, beside answers | beside none | worst realm beside answers ", end="")
+    print("| beside none | of whole parts, beside answers | beside none ", end="")
+    print("| worst realm beside answers | the same of answers beside none ", end="")
     print("| healthy: lost + refused | its own, unanswered | Status-Server missed | slowest ms |")
-    print("|---" * 13 + "|")
+    print("|---" * 14 + "|")
     for name, rounds in found.items():
         print_case(name, rounds)
     figures = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
