@@ -38,14 +38,19 @@ class Tunnel:
             self.has_failed = True
             return b""
         out = self._records.shake_hands(octets)
-        self.is_open, self.has_failed = self._records.is_established, self._records.state != State.OPEN
+        self.is_open = self._records.is_established
+        self._look()
         return out
 
     def read(self, octets: bytes = b"") -> bytes:
         """Return what the device says inside the tunnel; empty when nothing, or when the tunnel is over."""
         data = self._records.read(octets)
-        self.has_failed = self._records.state != State.OPEN
+        self._look()
         return data
+
+    def _look(self) -> None:
+        """What has failed stays so, for whatever reason it did."""
+        self.has_failed = self.has_failed or self._records.state != State.OPEN
 
     def write(self, data: bytes) -> bytes:
         """Return the octets that carry the data inside the tunnel."""

@@ -14,7 +14,7 @@ from OpenSSL import SSL
 from radius.errors import DropReason
 from radius.wire.framing import PacketFrames
 
-_READ_OCTETS: Final = 65_536
+_READ_OCTETS: Final = 16_384  # a whole record (RFC 8446 §5.1); OpenSSL's binding makes a buffer of that size each time
 # What the extension calls, with the types that it takes for granted.
 _FUNCTIONS: Final = (
     ("SSL_read", "int(*)(SSL *, void *, int)"),

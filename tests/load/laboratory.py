@@ -91,7 +91,8 @@ def urgent(arguments: Sequence[str | Path]) -> list[str | Path]:
 def kept_awake() -> Generator[None]:
     """No processor sleeps meanwhile: one of a virtual machine wakes up late, the later the less there is to do.
 
-    What keeps them awake runs when nobody else wants to.
+    What keeps them awake leaves them to whoever is real-time; of the others' time it has a part where sessions are
+    scheduled as groups (autogroup).
     """
     spinning = [sys.executable, "-c", "while True: pass"]
     with ExitStack() as stack:
