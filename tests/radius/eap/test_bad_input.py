@@ -11,6 +11,7 @@ from radius.eap.context import EapServerContext
 from radius.eap.machine import EapSession
 from radius.eap.outcomes import Accept, Challenge, EapReason, Ignore, NtHashLookup, Outcome, PasswordCheck, Reject
 from radius.eap.packet import EapCode, EapPacket, EapType, build_eap, parse_eap
+from radius.eap.tunnel import MAX_HANDSHAKE_OCTETS, Tunnel
 from tests.radius.eap.device import IDENTITY, NT_HASH, PASSWORD, USER, Device
 from tests.support.certificates import ServerCertificate, make_server_certificate
 
@@ -481,3 +482,22 @@ class TestInsidePeap:
         conversation.say_honestly()
         conversation.hear()
         return conversation
+
+
+class TestTunnel:
+    def test_handshake_without_end_fails_for_good(self, context: EapServerContext) -> None:
+        """A ClientHello that says it goes on is taken so far; what is said or read afterwards changes nothing."""
+        tunnel = Tunnel(context)
+        record = b"\x16\x03\x01\x40\x00"
+        assert tunnel.shake_hands(record + b"\x01\x00\xff\xff" + bytes(16_380)) == b""
+        assert not tunnel.has_failed
+        assert tunnel.shake_hands(bytes(MAX_HANDSHAKE_OCTETS)) == b""
+        assert (tunnel.read(), tunnel.has_failed, tunnel.is_open) == (b"", True, False)
+        assert tunnel.shake_hands(b"") == b""
+        assert (tunnel.has_failed, tunnel.is_open) == (True, False)
+
+    def test_what_is_no_handshake_fails_for_good(self, context: EapServerContext) -> None:
+        """Likewise."""
+        tunnel = Tunnel(context)
+        tunnel.shake_hands(bytes(99))
+        assert (tunnel.read(), tunnel.has_failed, tunnel.is_open) == (b"", True, False)
