@@ -12,6 +12,7 @@ from struct import Struct
 from time import monotonic, time
 from typing import Any, Final, Protocol, TypeAlias, cast
 
+from radius.transport.ages import Arrivals
 from radius.wire.packet import MAX_PACKET_OCTETS
 
 Address: TypeAlias = tuple[Any, ...]  # as recvfrom gives it: (host, port) or (host, port, flow, scope)
@@ -22,7 +23,6 @@ _MAX_KNOWN_SENDERS: Final = 4096
 _READ_OCTETS: Final = MAX_PACKET_OCTETS + 1  # padding beyond Length is ignored anyway (RFC 2865 §3)
 _SO_TIMESTAMPNS: Final = getattr(socket, "SO_TIMESTAMPNS", 35)  # asm-generic/socket.h
 _TIMESPEC: Final = Struct("@ll")
-_MAX_AGE_SECONDS: Final = 60.0  # more is the wall clock that was set, not a datagram that waited
 
 _log = logging.getLogger(__name__)
 
@@ -193,9 +193,11 @@ def make_aged_reader(udp: socket.socket, receive: Callable[[bytes, Address, floa
     many = batch
     known: dict[bytes, Address] = {}
     space = socket.CMSG_SPACE(_TIMESPEC.size)
+    arrivals = Arrivals(monotonic(), time())
 
     def read() -> bool:
         now, wall = monotonic(), time()
+        arrivals.look(now, wall)
         for _ in range(DATAGRAMS_PER_WAKE_UP):
             try:
                 datagram, notes, _flags, address = udp.recvmsg(_READ_OCTETS, space)
@@ -203,7 +205,7 @@ def make_aged_reader(udp: socket.socket, receive: Callable[[bytes, Address, floa
                 return False
             except OSError:
                 continue
-            receive(datagram, address, _arrival(now, _age_in(notes, wall)))
+            receive(datagram, address, arrivals.time_of(_age_in(notes, wall)))
         return True
 
     def read_batch() -> bool:
@@ -212,9 +214,9 @@ def make_aged_reader(udp: socket.socket, receive: Callable[[bytes, Address, floa
             known.clear()
         found = many.receive_many(descriptor, DATAGRAMS_PER_WAKE_UP, known, True)
         waiting = iter(found)
-        now = monotonic()
+        arrivals.look(monotonic(), time())
         for datagram, address, age in zip(waiting, waiting, waiting, strict=True):
-            receive(datagram, address, _arrival(now, age))
+            receive(datagram, address, arrivals.time_of(age))
         return len(found) == 3 * DATAGRAMS_PER_WAKE_UP
 
     return read if many is None else read_batch
@@ -226,11 +228,6 @@ def _age_in(notes: Iterable[tuple[int, int, bytes]], wall: float) -> float:
             seconds, nanoseconds = _TIMESPEC.unpack(octets)
             return wall - seconds - nanoseconds / 1e9
     return 0.0
-
-
-def _arrival(now: float, age: float) -> float:
-    """When a datagram of that age came, in monotonic time."""
-    return now - age if 0.0 < age < _MAX_AGE_SECONDS else now
 
 
 def make_flow_reader(

@@ -237,6 +237,28 @@ class TestAgedReader:
         make_aged_reader(listener, lambda _datagram, _address, arrived_at: got.append(arrived_at))()
         assert got[0] >= before
 
+    def test_wall_clock_that_is_set_while_it_waits(self, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two seconds ahead are no wait of two seconds, after which nobody would be answered."""
+        monkeypatch.setattr(udp, "batch", None)  # it asks the kernel's clock itself
+        listener = stack.enter_context(bind_udp("127.0.0.1", 0))
+        stamp_arrivals(listener)
+        client = stack.enter_context(connect_udp("127.0.0.1", listener.getsockname()[1]))
+        got: list[float] = []
+        read = make_aged_reader(listener, lambda _datagram, _address, arrived_at: got.append(arrived_at))
+        for _ in range(100):  # the kernel begins to note the times a moment after it was asked to
+            monkeypatch.setattr(udp, "time", time)
+            read()
+            before = monotonic()
+            client.send(b"octets")
+            while monotonic() < before + 0.01:
+                pass
+            monkeypatch.setattr(udp, "time", lambda: time() + 2.0)
+            read()
+            assert before - 0.01 <= got[-1]
+            if got[-1] <= before + 0.005:  # it was noted
+                return
+        pytest.fail("the time is when it was read")
+
     def test_flood_is_taken_in_portions(self, stack: ExitStack) -> None:
         """It says whether more may wait, as the other reader does."""
         listener = stack.enter_context(bind_udp("127.0.0.1", 0))
