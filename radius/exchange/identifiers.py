@@ -11,6 +11,8 @@ objects, most of them never used, and a pause of the packet path for each thousa
 from collections import deque
 from typing import Final, Generic, TypeVar
 
+from radius.exchange.silence import PortDoubt, Remedy
+
 FIRST_IDENTIFIER: Final = 1  # 0 is Status-Server's
 IDENTIFIERS_PER_FLOW: Final = 255
 
@@ -21,13 +23,38 @@ Exchange = TypeVar("Exchange")  # what waits for the answer
 class Slot(Generic[Flow, Exchange]):
     """One identifier of one flow, and what waits on it; made once and used again."""
 
-    __slots__ = ("exchange", "flow", "given_up", "identifier")
+    __slots__ = ("exchange", "flow", "given_up", "heard_before", "identifier", "range")
 
-    def __init__(self, flow: Flow, identifier: int) -> None:
+    def __init__(self, flow: Flow, identifier: int, of: "Range[Flow, Exchange]") -> None:
         self.flow = flow
         self.identifier = identifier
+        self.range = of
+        self.heard_before = 0  # answers that the flow had brought when the exchange took it
         self.exchange: Exchange | None = None
         self.given_up: Exchange | None = None  # the last, if nobody waits for its answer any more
+
+
+class Range(Generic[Flow, Exchange]):
+    """The identifiers of one flow."""
+
+    __slots__ = ("doubt", "heard", "is_retired", "slots")
+
+    def __init__(self) -> None:
+        self.slots: list[Slot[Flow, Exchange] | None] = [None] * (FIRST_IDENTIFIER + IDENTIFIERS_PER_FLOW)
+        """By identifier; None: never used."""
+        self.heard = 0  # valid answers that the flow has brought, in time or late
+        self.doubt: PortDoubt | None = None  # of the flow, whether it brings any
+        self.is_retired = False  # nothing new goes out on the flow
+
+    @property
+    def made(self) -> list[Slot[Flow, Exchange]]:
+        """Those that have been used."""
+        return [slot for slot in self.slots if slot is not None]
+
+    @property
+    def waiting(self) -> list[Exchange]:
+        """What waits for an answer."""
+        return [slot.exchange for slot in self.made if slot.exchange is not None]
 
 
 class Identifiers(Generic[Flow, Exchange]):
@@ -39,8 +66,8 @@ class Identifiers(Generic[Flow, Exchange]):
         """No flow yet; at most `max_flows` of them."""
         self.max_flows = max_flows
         self._free: deque[Slot[Flow, Exchange]] = deque()
-        self._flows: dict[Flow, list[Slot[Flow, Exchange] | None]] = {}  # by identifier; None: never used
-        self._unused: deque[Flow] = deque()  # flows that have such
+        self._flows: dict[Flow, Range[Flow, Exchange]] = {}
+        self._unused: deque[Flow] = deque()  # flows that have identifiers that never were used
         self._next = FIRST_IDENTIFIER  # of the first of them
         self._made = 0
 
@@ -61,38 +88,90 @@ class Identifiers(Generic[Flow, Exchange]):
 
     def add_flow(self, flow: Flow) -> None:
         """The flow's identifiers are free for use."""
-        self._flows[flow] = [None] * (FIRST_IDENTIFIER + IDENTIFIERS_PER_FLOW)
+        self._flows[flow] = Range()
         self._unused.append(flow)
 
     def remove_flow(self, flow: Flow) -> list[Exchange]:
         """The flow and its identifiers are gone; returns what waited on them."""
-        slots = [slot for slot in self._flows.pop(flow) if slot is not None]
-        self._made -= len(slots)
-        if len(slots) < IDENTIFIERS_PER_FLOW:
+        self._withhold(flow)
+        removed = self._flows.pop(flow)
+        waiting = removed.waiting
+        self._made -= len(waiting)
+        return waiting
+
+    def retire(self, flow: Flow) -> None:
+        """Nothing new goes out on the flow; what waits on it may still be answered."""
+        if not self.is_retired(flow):
+            self._withhold(flow)
+            self._flows[flow].is_retired = True
+
+    def is_retired(self, flow: Flow) -> bool:
+        """Whether nothing new goes out on that flow."""
+        known = self._flows.get(flow)
+        return known is not None and known.is_retired
+
+    def hear(self, flow: Flow) -> None:
+        """The flow has brought an answer to something that waits on no identifier any more, or to Status-Server."""
+        known = self._flows.get(flow)
+        if known is not None:
+            known.heard += 1
+
+    def is_silent(self, slot: Slot[Flow, Exchange]) -> bool:
+        """Whether the flow has brought no answer to anything since that was taken."""
+        return slot.range.heard == slot.heard_before
+
+    def doubt(self, slot: Slot[Flow, Exchange], now: float, *, is_heard_elsewhere: bool) -> Remedy:
+        """What waits there is sent again; returns what is to be done about its flow.
+
+        `is_heard_elsewhere`: the next hop has answered something since it was last sent.
+        """
+        port = slot.range
+        if not self.is_silent(slot) or port.is_retired:
+            return Remedy.NOTHING
+        if port.doubt is None or port.doubt.heard != port.heard:
+            port.doubt = PortDoubt(port.heard, now)
+            return Remedy.LISTEN
+        return port.doubt.miss(now, is_heard_elsewhere=is_heard_elsewhere)
+
+    def _withhold(self, flow: Flow) -> None:
+        """Its identifiers that are free are no longer given."""
+        flow_range = self._flows[flow]
+        if flow_range.is_retired:
+            return
+        before = len(self._free)
+        self._free = deque(slot for slot in self._free if slot.flow is not flow)
+        self._made -= before - len(self._free)
+        if flow_range.slots[-1] is None:
             if self._unused[0] is flow:
                 self._next = FIRST_IDENTIFIER
             self._unused.remove(flow)
-        self._free = deque(slot for slot in self._free if slot.flow is not flow)
-        return [slot.exchange for slot in slots if slot.exchange is not None]
 
     def waiting_on(self, flow: Flow) -> list[Exchange]:
         """What waits for an answer on that flow."""
-        slots = self._flows.get(flow, ())
-        return [slot.exchange for slot in slots if slot is not None and slot.exchange is not None]
+        known = self._flows.get(flow)
+        return known.waiting if known is not None else []
 
     def shrink(self) -> Flow | None:
         """Remove and return a flow that can be spared: nothing waits on it, and the others stay half free.
 
-        The first flow stays. None: there is no such flow now.
+        The first flow that is in use stays. None: there is no such flow now.
         """
-        flows = len(self._flows) - 1
+        kept = [flow for flow, flow_range in self._flows.items() if not flow_range.is_retired]
+        flows = len(kept) - 1
         if flows < 1 or self.outstanding * 2 > flows * IDENTIFIERS_PER_FLOW:
             return None
-        for flow in reversed(self.flows[1:]):
+        for flow in reversed(kept[1:]):
             if not self.waiting_on(flow):
                 self.remove_flow(flow)
                 return flow
         return None
+
+    def remove_retired(self) -> list[Flow]:
+        """Remove and return the retired flows on which nothing waits any more."""
+        idle = [flow for flow, flow_range in self._flows.items() if flow_range.is_retired and not flow_range.waiting]
+        for flow in idle:
+            del self._flows[flow]
+        return idle
 
     def take(self, exchange: Exchange) -> Slot[Flow, Exchange] | None:
         """Return one that never was used, or has been free the longest, now the exchange's; None: all are in use."""
@@ -104,11 +183,13 @@ class Identifiers(Generic[Flow, Exchange]):
             return None
         slot.exchange = exchange
         slot.given_up = None
+        slot.heard_before = slot.range.heard
         return slot
 
     def _make(self) -> Slot[Flow, Exchange]:
         flow = self._unused[0]
-        slot = self._flows[flow][self._next] = Slot[Flow, Exchange](flow, self._next)
+        flow_range = self._flows[flow]
+        slot = flow_range.slots[self._next] = Slot[Flow, Exchange](flow, self._next, flow_range)
         self._made += 1
         self._next += 1
         if self._next == FIRST_IDENTIFIER + IDENTIFIERS_PER_FLOW:
@@ -116,10 +197,14 @@ class Identifiers(Generic[Flow, Exchange]):
             self._next = FIRST_IDENTIFIER
         return slot
 
-    def release(self, slot: Slot[Flow, Exchange]) -> None:
-        """The identifier is free again. Only who took it may call this, and once."""
+    def release(self, slot: Slot[Flow, Exchange], *, is_answered: bool = False) -> None:
+        """The identifier is free again. Only who took it may call this, or `give_up`, and once."""
         slot.exchange = None
-        self._free.append(slot)
+        slot.range.heard += is_answered
+        if slot.range.is_retired:
+            self._made -= 1
+        else:
+            self._free.append(slot)
 
     def give_up(self, slot: Slot[Flow, Exchange]) -> None:
         """The same for an exchange without an answer; should one come late, `find_late` knows what it answers."""
@@ -128,12 +213,12 @@ class Identifiers(Generic[Flow, Exchange]):
 
     def find(self, flow: Flow, identifier: int) -> Slot[Flow, Exchange] | None:
         """Return the slot on which something waits for an answer with that identifier on that flow."""
-        slots = self._flows.get(flow)
-        slot = slots[identifier] if slots is not None else None
+        known = self._flows.get(flow)
+        slot = known.slots[identifier] if known is not None else None
         return slot if slot is not None and slot.exchange is not None else None
 
     def find_late(self, flow: Flow, identifier: int) -> Exchange | None:
         """Return what was given up on that identifier, if it was not used since."""
-        slots = self._flows.get(flow)
-        slot = slots[identifier] if slots is not None else None
+        known = self._flows.get(flow)
+        slot = known.slots[identifier] if known is not None else None
         return slot.given_up if slot is not None else None

@@ -28,13 +28,14 @@ from radius.proxy.clients import (
 )
 from radius.proxy.dynamic_authorization import Operators, decide_change
 from radius.proxy.exchange import Exchange
-from radius.proxy.forwarding import REWRITE_REFUSALS, Forwarding
+from radius.proxy.forwarding import Forwarding
 from radius.proxy.learning import Learning
 from radius.proxy.loops import LoopGuard
 from radius.proxy.notices import Notices
 from radius.proxy.pipeline import Routes, decide_request
 from radius.proxy.ports import Address, Flow, FlowOpener, Listener, StreamOpener
 from radius.proxy.replies import answer_status, read_error_cause, report_error
+from radius.proxy.requests import REWRITE_REFUSALS
 from radius.proxy.upstreams import Upstream
 from radius.proxy.watch import CHECK_IDENTIFIER
 from radius.wire.authenticators import decide_request_authenticity, decide_response_authenticity
@@ -352,7 +353,7 @@ class Engine:
         identifier = packet.identifier
         if identifier == CHECK_IDENTIFIER:
             was_down = upstream.is_down
-            self.forwarding.watch.take_answer(upstream, packet, now)
+            self.forwarding.watch.take_answer(upstream, flow, packet, now)
             if was_down and not upstream.is_down:
                 self.protection.breakers.forget_hop(upstream.key)
             return None
@@ -369,6 +370,8 @@ class Engine:
         else:
             upstream.observe(packet)
         upstream.heard_at = now
+        if slot is None:
+            upstream.identifiers.hear(flow)  # else it is heard with its identifier
         self.protection.hear(exchange, upstream.key)
         if upstream.liveness.state is not _UP:
             self.forwarding.watch.see(upstream, HopEvent.ANSWERED, now)

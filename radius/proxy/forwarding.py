@@ -17,28 +17,24 @@ from radius.exchange.liveness import HopEvent
 from radius.exchange.outstanding import RetransmissionPolicy, first_interval, next_interval
 from radius.exchange.schedule import Schedule
 from radius.exchange.selection import Pins, select_hop
+from radius.exchange.silence import Remedy
 from radius.proxy.answers import Answers
-from radius.proxy.clients import REQUEST_WITHIN_LIBRARY
 from radius.proxy.exchange import Exchange
-from radius.proxy.loops import NONCE_OCTETS, LoopGuard, hop_counter_of
+from radius.proxy.loops import LoopGuard
 from radius.proxy.pacing import Pacing
 from radius.proxy.ports import Flow, FlowOpener, Listener, Stream, StreamOpener
 from radius.proxy.protection import Protection
 from radius.proxy.replies import DIVERTING_CAUSES
+from radius.proxy.requests import RANDOM_OCTETS, write_request
 from radius.proxy.upstreams import GRACE_SECONDS, Receive, Upstream
 from radius.proxy.watch import Watch
 from radius.wire.codes import AttributeType
-from radius.wire.packet import AUTHENTICATOR_OCTETS, HEADER_OCTETS
-from radius.wire.rewrite import RewriteRefusal, rewrite_request
 
 DUE_AT_ONCE: Final = 2  # deadlines met in one turn of the loop, 20 to 80 us: those of a silent realm come by thousands
 TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
 _STATE: Final = int(AttributeType.STATE)
 _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
-REWRITE_REFUSALS: Final = {
-    RewriteRefusal.PASSWORD_MALFORMED: RefusalReason.PASSWORD_MALFORMED,
-    RewriteRefusal.TOO_LARGE: RefusalReason.TOO_LARGE,
-}
+MOVED_AFTER: Final = 3  # times that a request was sent from a port of which nothing is heard: 6 s
 
 
 class Forwarding:
@@ -86,7 +82,7 @@ class Forwarding:
         self._streams: dict[str, Upstream] = {}  # those that are reached by connections
         self.outstanding = 0
         self.protection = Protection(answers.notices)
-        self.watch = Watch(answers.notices, random_octets)
+        self.watch = Watch(answers.notices, random_octets, self._leave_port)
         self._answers = answers
         self._pacing: Pacing[Exchange] = Pacing(self._send_again)
         self._pins = Pins()
@@ -198,7 +194,8 @@ class Forwarding:
             if isinstance(grown, RefusalReason):
                 return grown
             slot = grown
-        not_written = self._write(exchange, realm, upstream, slot.identifier)
+        random = self._random_octets(RANDOM_OCTETS)
+        not_written = write_request(exchange, realm, upstream, slot.identifier, random, self._loop_guard)
         if not_written is not None:
             upstream.identifiers.release(slot)
             return not_written
@@ -209,41 +206,6 @@ class Forwarding:
         self.protection.enter(exchange, realm)
         upstream.requests += 1
         slot.flow.send(exchange.octets)
-        return None
-
-    def _write(
-        self, exchange: Exchange, realm: Realm, upstream: Upstream, identifier: int
-    ) -> RefusalReason | DropReason | None:
-        """The exchange has its octets for that home server, with an authenticator of their own; or why it can not."""
-        packet, client = exchange.packet, exchange.client
-        random = self._random_octets(AUTHENTICATOR_OCTETS + NONCE_OCTETS)
-        authenticator = random[:AUTHENTICATOR_OCTETS]
-        proxy_state = self._loop_guard.take(random[AUTHENTICATOR_OCTETS:])
-        passage = exchange.passage
-        if passage is None:
-            attribute_filter = REQUEST_WITHIN_LIBRARY if client.library == realm.library else client.request_filter
-            appended = client.appended_to(packet) + hop_counter_of(packet, upstream.server)
-        else:
-            attribute_filter, appended = passage.request_filter, passage.appended
-            if not passage.is_change:
-                appended += hop_counter_of(packet, upstream.server)
-            if not passage.adds_proxy_state:
-                proxy_state = b""
-        octets = rewrite_request(
-            packet,
-            identifier=identifier,
-            authenticator=authenticator,
-            downstream=client.keyed,
-            upstream=upstream.keyed,
-            attribute_filter=attribute_filter,
-            appended=appended,
-            proxy_state=proxy_state,
-        )
-        if not isinstance(octets, bytes):
-            return octets if isinstance(octets, DropReason) else REWRITE_REFUSALS[octets]
-        # That of accounting is computed, not drawn (RFC 2866 §3).
-        exchange.authenticator = authenticator if passage is None else octets[4:HEADER_OCTETS]
-        exchange.proxy_state, exchange.octets = proxy_state, octets
         return None
 
     def _select(
@@ -296,7 +258,7 @@ class Forwarding:
         assert slot is not None  # it was found on it
         assert upstream is not None
         self._forget(exchange)
-        upstream.identifiers.release(slot)
+        upstream.identifiers.release(slot, is_answered=True)
 
     def _forget(self, exchange: Exchange) -> None:
         """It waits no more; what becomes of its identifier is the caller's to say."""
@@ -329,7 +291,8 @@ class Forwarding:
         realm, upstream, slot = exchange.realm, exchange.upstream, exchange.slot
         if realm is None or upstream is None or slot is None or slot.flow is not stream:  # it waits there no more
             return
-        if self._write(exchange, realm, upstream, slot.identifier) is None:
+        random = self._random_octets(RANDOM_OCTETS)
+        if write_request(exchange, realm, upstream, slot.identifier, random, self._loop_guard) is None:
             upstream.repeats += 1
             stream.send(exchange.octets)
 
@@ -418,15 +381,46 @@ class Forwarding:
         if exchange.attempts < self._policy.maximum_count:
             exchange.attempts += 1
             # A hop that has answered others meanwhile, or a check, lives: only the realm is silent (RFC 3539 §3.4.1).
-            if upstream.heard_at < now - exchange.interval:
+            is_alive = upstream.heard_at >= now - exchange.interval
+            if not is_alive:
                 self.watch.see(upstream, HopEvent.UNANSWERED, now)
             exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())
             self.protection.miss(exchange, upstream.key, now)
             # Over a connection nothing is sent twice (RFC 6613 §2.6.1).
             if not upstream.is_stream and self.protection.may_repeat(exchange, upstream.key, now):
+                if self._has_moved(exchange, upstream, slot, is_alive=is_alive, now=now):
+                    return
                 upstream.repeats += 1
                 slot.flow.send(exchange.octets)
         exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
+
+    def _has_moved(
+        self, exchange: Exchange, upstream: Upstream, slot: Slot[Flow, Exchange], *, is_alive: bool, now: float
+    ) -> bool:
+        """Whether a request that is due to be sent again goes out from another port instead, as a new one.
+
+        `is_alive`: the home server has answered something since it was last sent. One that may only be slow stays.
+        """
+        identifiers, realm = upstream.identifiers, exchange.realm
+        remedy = identifiers.doubt(slot, now, is_heard_elsewhere=is_alive)
+        if remedy is Remedy.LISTEN:
+            upstream.listen_again(slot.flow)
+        elif remedy is Remedy.LEAVE and self._leave_port(upstream, slot.flow, now):
+            upstream.ports_left += 1
+            self._answers.notices.tell_port(upstream.key, now)
+        is_lost = is_alive and identifiers.is_retired(slot.flow) and identifiers.is_silent(slot)
+        if realm is None or not is_lost or exchange.attempts < MOVED_AFTER:
+            return False
+        self._give_up(exchange)
+        self._send_on(exchange, realm, now)
+        return True
+
+    def _leave_port(self, upstream: Upstream, flow: Flow, now: float) -> bool:
+        """Whether new requests go out from another source port; that one is closed some time after the last answer."""
+        is_left = upstream.leave(flow)
+        if is_left and self._tidy_at is None:
+            self._tidy_at = now + TIDY_SECONDS
+        return is_left
 
     def _fail_over(self, exchange: Exchange, upstream: Upstream, now: float) -> bool:
         """Whether the request went on to another home server, since its own is down."""

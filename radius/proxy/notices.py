@@ -87,6 +87,10 @@ class Notices:
             self._doubted.discard(key)
             self._write("home_server_state", fields)
 
+    def tell_port(self, key: str, now: float) -> None:
+        """Nothing is heard on a source port towards a home server: new requests go out from another."""
+        self._tell("source_port_left", key, "source_port", now, {"peer": key})
+
     def tell_breaker(self, realm: str, hop: str, state: str) -> None:
         """The breaker of a realm at a home server is in another state."""
         self._write("realm_breaker", {"realm": realm, "peer": hop, "state": state})

@@ -44,10 +44,18 @@ class Flow(Protocol):
         ...
 
 
+class Port(Flow, Protocol):
+    """A source port of UDP."""
+
+    def watch_again(self) -> None:
+        """What has come may not have been read: the port is watched anew. Does nothing when it is closed."""
+        ...
+
+
 class FlowOpener(Protocol):
     """Opens source ports towards home servers."""
 
-    def __call__(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
+    def __call__(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Port | None:
         """A new flow, whose datagrams go to `receive` with the time; None when there is none to be had now."""
         ...
 

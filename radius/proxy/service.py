@@ -227,7 +227,7 @@ class ProxyService:
         self._went_off_at = monotonic()
         self.engine.on_timer(self._went_off_at)
 
-    def _open_flow(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object]) -> Flow | None:
+    def _open_flow(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object]) -> UdpFlow | None:
         if self._loop is None:
             return None
         try:

@@ -9,7 +9,7 @@ from radius.errors import DropReason
 from radius.exchange.identifiers import Identifiers
 from radius.exchange.liveness import HopState, Liveness
 from radius.proxy.exchange import Exchange
-from radius.proxy.ports import Flow, FlowOpener, Stream, StreamOpener
+from radius.proxy.ports import Flow, FlowOpener, Port, Stream, StreamOpener
 from radius.wire.authenticators import KeyedSecret
 from radius.wire.packet import Packet
 
@@ -53,6 +53,8 @@ class Upstream:
         "late",
         "liveness",
         "lost_at",
+        "ports_left",
+        "ports_watched_again",
         "repeats",
         "requests",
         "requires_message_authenticator",
@@ -101,6 +103,8 @@ class Upstream:
         self.repeats = 0
         self.timeouts = 0
         self.late = 0
+        self.ports_left = 0  # source ports of which nothing was heard while it answered on others
+        self.ports_watched_again = 0  # how often one was, of which nothing was heard
         # Where the Message-Authenticator of its answers stood (CVE-2024-3596).
         self.signed_first = 0
         self.signed_later = 0
@@ -137,6 +141,8 @@ class Upstream:
 
     def shrink(self) -> bool:
         """Close a source port that can be spared; returns whether there are others left that may be later."""
+        for retired in self.identifiers.remove_retired():
+            retired.close()
         flow = self.identifiers.shrink()
         if flow is not None:
             self.standing.discard(cast("Stream", flow))  # if it is one
@@ -145,8 +151,22 @@ class Upstream:
 
     def check_flow(self) -> Flow | None:
         """The flow on which Status-Server is sent."""
-        flows = self.identifiers.flows
-        return flows[0] if flows else self.open_flow()
+        for flow in self.identifiers.flows:
+            if not self.identifiers.is_retired(flow):
+                return flow
+        return self.open_flow()
+
+    def listen_again(self, flow: Flow) -> None:
+        """What has come to a source port may not have been read: it is watched anew."""
+        self.ports_watched_again += 1
+        cast("Port", flow).watch_again()
+
+    def leave(self, flow: Flow) -> bool:
+        """New requests go out from another source port than that one; False when there is no other to be had."""
+        if self.open_flow() is None:
+            return False
+        self.identifiers.retire(flow)
+        return True
 
     # What its flows tell.
 
@@ -200,7 +220,11 @@ class Upstream:
             **(
                 {"transport": "tls"}
                 if self.is_stream
-                else {"message_authenticator_required": int(self.requires_message_authenticator)}
+                else {
+                    "message_authenticator_required": int(self.requires_message_authenticator),
+                    "source_ports_left": self.ports_left,
+                    "source_ports_watched_again": self.ports_watched_again,
+                }
             ),
         }
 

@@ -7,12 +7,13 @@ from typing import Final
 from radius.errors import DropReason
 from radius.exchange.liveness import HopEvent, HopState
 from radius.proxy.notices import Notices
+from radius.proxy.ports import Flow
 from radius.proxy.upstreams import Upstream
 from radius.wire.authenticators import decide_response_authenticity, sign_request
 from radius.wire.codes import Code
 from radius.wire.packet import AUTHENTICATOR_OCTETS, Packet
 
-CHECK_IDENTIFIER: Final = 0  # Status-Server's own, on the first flow: it never waits for an identifier
+CHECK_IDENTIFIER: Final = 0  # Status-Server's own, on the first flow in use: it never waits for an identifier
 IDLE_SECONDS: Final = 30  # a home server with nothing to do is asked this often (RFC 3539 §3.4.1)
 ROUND_SECONDS: Final = 1.0  # a thirtieth of them at a time, so that no burst goes out
 _CHECK_ANSWERS: Final = frozenset((int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT), int(Code.ACCOUNTING_RESPONSE)))
@@ -21,12 +22,18 @@ _CHECK_ANSWERS: Final = frozenset((int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJE
 class Watch:
     """The home servers whose state is in doubt, and a look at the others now and then."""
 
-    __slots__ = ("_activity", "_all", "_notices", "_random_octets", "_round", "_round_at", "_watched")
+    __slots__ = ("_activity", "_all", "_leave_port", "_notices", "_random_octets", "_round", "_round_at", "_watched")
 
-    def __init__(self, notices: Notices, random_octets: Callable[[int], bytes]) -> None:
-        """All are believed to be up."""
+    def __init__(
+        self,
+        notices: Notices,
+        random_octets: Callable[[int], bytes],
+        leave_port: Callable[[Upstream, Flow, float], bool],
+    ) -> None:
+        """All are believed to be up; `leave_port` gives a home server another source port, when it can be had."""
         self._notices = notices
         self._random_octets = random_octets
+        self._leave_port = leave_port
         self._watched: dict[int, Upstream] = {}
         self._all: dict[str, Upstream] = {}  # by key
         self._round = 0
@@ -66,8 +73,8 @@ class Watch:
         upstream.is_draining = True
         self._watched.pop(id(upstream), None)
 
-    def take_answer(self, upstream: Upstream, packet: Packet, now: float) -> None:
-        """Take what came with the identifier of Status-Server."""
+    def take_answer(self, upstream: Upstream, flow: Flow, packet: Packet, now: float) -> None:
+        """Take what came to that flow with the identifier of Status-Server."""
         authenticator = upstream.check_authenticator
         if not authenticator or packet.code not in _CHECK_ANSWERS:
             self._notices.drop(DropReason.UNMATCHED_RESPONSE, upstream.key, now)
@@ -83,6 +90,7 @@ class Watch:
             return
         upstream.check_authenticator = b""
         upstream.heard_at = now
+        upstream.identifiers.hear(flow)
         self.see(upstream, HopEvent.CHECK_ANSWERED, now)
 
     def next_timer(self) -> float | None:
@@ -101,7 +109,7 @@ class Watch:
         for number, upstream in list(self._watched.items()):
             before = upstream.liveness.state
             if upstream.liveness.on_timer(now):
-                self._ask(upstream)
+                self._ask(upstream, now)
             state = upstream.liveness.state
             if state is not before:
                 self._notices.tell_hop(upstream.key, before, state, now)
@@ -122,12 +130,20 @@ class Watch:
             if is_idle and upstream.liveness.state is HopState.UP and upstream.identifiers.flows:
                 upstream.liveness.ask(now)
                 self._watched[id(upstream)] = upstream
-                self._ask(upstream)
+                self._ask(upstream, now)
         self._round = (self._round + 1) % IDLE_SECONDS
 
-    def _ask(self, upstream: Upstream) -> None:
-        """Send Status-Server: only Message-Authenticator in it, new each time (RFC 5997 §3 and §4.1)."""
+    def _ask(self, upstream: Upstream, now: float) -> None:
+        """Send Status-Server: only Message-Authenticator in it, new each time (RFC 5997 §3 and §4.1).
+
+        When the one before had no answer it goes out from another source port, since it may be the port that is lost.
+        """
         flow = upstream.check_flow()
+        # One that is up has never answered any, and may not know Status-Server.
+        is_missed = upstream.check_authenticator and upstream.liveness.state is not HopState.UP
+        if flow is not None and is_missed and not upstream.is_stream:
+            self._leave_port(upstream, flow, now)
+            flow = upstream.check_flow()
         if flow is not None:
             upstream.check_authenticator = self._random_octets(AUTHENTICATOR_OCTETS)
             flow.send(

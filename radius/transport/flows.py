@@ -15,12 +15,12 @@ from radius.transport.outbox import Outbox, Waiting
 class UdpFlow:
     """A connected socket as the engine sees it."""
 
-    __slots__ = ("_is_rearming", "_loop", "_outbox", "_read", "_socket")
+    __slots__ = ("_is_rearming", "_loop", "_outbox", "_read", "udp")
 
     def __init__(self, udp: socket.socket, loop: asyncio.AbstractEventLoop, queue: list[Waiting]) -> None:
         """The socket is connected and non-blocking, and this flow's from now on; who owns the queue flushes it."""
         self._outbox = Outbox(udp, queue, is_addressed=False, told=self.watch_again)
-        self._socket = udp
+        self.udp = udp
         self._loop = loop
         self._read: Callable[[], None] | None = None
         self._is_rearming = False
@@ -28,7 +28,7 @@ class UdpFlow:
     def watch(self, read: Callable[[], None]) -> None:
         """`read` is called when something has come."""
         self._read = read
-        self._loop.add_reader(self._socket, read)
+        self._loop.add_reader(self.udp, read)
 
     def watch_again(self) -> None:
         """An error was told: the socket is watched anew, once the loop has dealt with what woke it."""
@@ -39,8 +39,8 @@ class UdpFlow:
     def _rearm(self) -> None:
         self._is_rearming = False
         if self._read is not None:
-            self._loop.remove_reader(self._socket)
-            self._loop.add_reader(self._socket, self._read)
+            self._loop.remove_reader(self.udp)
+            self._loop.add_reader(self.udp, self._read)
 
     def send(self, octets: bytes, /) -> bool:
         """Whether the octets are on their way, which they are at the end of the turn."""
@@ -51,5 +51,5 @@ class UdpFlow:
         """The port is free."""
         self._outbox.flush()
         self._read = None
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+        self._loop.remove_reader(self.udp)
+        self.udp.close()

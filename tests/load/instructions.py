@@ -143,6 +143,8 @@ class _Flow:
         self.octets = octets
         return True
 
+    def watch_again(self) -> None: ...
+
     def close(self) -> None: ...
 
 

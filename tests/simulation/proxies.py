@@ -69,6 +69,9 @@ class Port:
         self.proxy.emit_datagram("request", Datagram((self.proxy.host, self.number), self.target, octets))
         return True
 
+    def watch_again(self) -> None:
+        """Every port is read here."""
+
     def close(self) -> None:
         """The port is free."""
         del self.proxy.ports[self.number]
@@ -135,7 +138,7 @@ class Proxy:
     def _write(self, event: str, fields: Mapping[str, object]) -> None:
         self.network.note(f"{self.host} {event} {dict(fields)}")
 
-    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
+    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Port | None:
         if host in self.unreachable:
             return None
         self._next_port += 1

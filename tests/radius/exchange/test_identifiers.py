@@ -177,6 +177,84 @@ class TestShrink:
         assert identifiers.shrink() is None
 
 
+class TestRetire:
+    """A flow on which nothing new goes out."""
+
+    def test_its_free_identifiers_are_not_given(self) -> None:
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        for slot in fill(identifiers, 255):
+            identifiers.release(slot)
+        identifiers.add_flow("b")
+        identifiers.retire("a")
+        assert identifiers.outstanding == 0
+        assert [(slot.flow, slot.identifier) for slot in fill(identifiers, 255)] == [
+            ("b", number) for number in range(1, 256)
+        ]
+        assert identifiers.take(0) is None
+
+    def test_its_identifiers_that_never_were_used_are_not_given(self) -> None:
+        """The next flow begins with its first."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        fill(identifiers, 3)
+        identifiers.add_flow("b")
+        identifiers.retire("a")
+        assert [(slot.flow, slot.identifier) for slot in fill(identifiers, 2)] == [("b", 1), ("b", 2)]
+        assert identifiers.outstanding == 5
+
+    def test_what_waits_on_it_may_be_answered(self) -> None:
+        """And its identifier is not used again then."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        first, second = fill(identifiers, 2)
+        identifiers.add_flow("b")
+        identifiers.retire("a")
+        assert identifiers.find("a", first.identifier) is first
+        identifiers.release(first, is_answered=True)
+        identifiers.give_up(second)
+        assert identifiers.find_late("a", second.identifier) == 1
+        assert identifiers.outstanding == 0
+        assert {slot.flow for slot in fill(identifiers, 255)} == {"b"}
+        assert identifiers.take(0) is None
+
+    def test_twice_is_once(self) -> None:
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        fill(identifiers, 3)
+        identifiers.retire("a")
+        identifiers.retire("a")
+        assert identifiers.is_retired("a")
+        assert identifiers.outstanding == 3
+        assert identifiers.remove_flow("a") == [0, 1, 2]
+        assert identifiers.outstanding == 0
+
+    def test_is_removed_when_nothing_waits(self) -> None:
+        """Before any other, and though it may be the first."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        identifiers.add_flow("a")
+        (slot,) = fill(identifiers, 1)
+        identifiers.add_flow("b")
+        identifiers.retire("a")
+        assert identifiers.remove_retired() == []
+        assert identifiers.shrink() is None
+        identifiers.release(slot)
+        assert identifiers.remove_retired() == ["a"]
+        assert identifiers.flows == ("b",)
+        assert identifiers.outstanding == 0
+
+    def test_the_first_in_use_stays(self) -> None:
+        """One that was left is none that could stay in its place."""
+        identifiers: Identifiers[str, int] = Identifiers(4)
+        for flow in "abc":
+            identifiers.add_flow(flow)
+        fill(identifiers, 1)
+        identifiers.retire("a")
+        assert identifiers.shrink() == "c"
+        assert identifiers.shrink() is None
+        assert identifiers.flows == ("a", "b")
+
+
 class TestRemoveFlow:
     def test_what_waited_on_it_is_returned(self) -> None:
         """Nothing that waits is lost without a word."""

@@ -12,7 +12,7 @@ from radius.proxy.forwarding import DUE_AT_ONCE
 from radius.proxy.ports import Flow
 from radius.wire.codes import AttributeType, Code
 from radius.wire.packet import build_attribute
-from tests.radius.proxy.world import World, access_request, eap, home_server, make_snapshot, parse, respond
+from tests.radius.proxy.world import FakeFlow, World, access_request, eap, home_server, make_snapshot, parse, respond
 
 
 def two_libraries(*, second_server: bool = False) -> World:
@@ -236,7 +236,7 @@ class FaultyWorld(World):
 
     is_broken = True
 
-    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
+    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> FakeFlow | None:
         if self.is_broken:
             self.is_broken = False
             raise RuntimeError("a bug")

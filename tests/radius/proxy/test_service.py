@@ -22,6 +22,7 @@ from radius.proxy import naming
 from radius.proxy.engine import Engine
 from radius.proxy.randomness import RandomPool
 from radius.proxy.service import LATE_SECONDS, PORTION_PAUSE_SECONDS, ProxyService, ProxySockets
+from radius.transport.flows import UdpFlow
 from radius.transport.garbage import YOUNG_SECONDS
 from radius.transport.udp import bind_udp, connect_udp
 from radius.wire.attributes import find_vendor
@@ -60,6 +61,7 @@ class HomeOnLoopback:
         self.port = free_port(host=host)  # it comes back to it
         self.udp = bind_udp(host, self.port)
         self.seen: list[Packet] = []
+        self.lost_ports: set[int] = set()  # of the proxy's, from which nothing gets through
         self.answer: Callable[[Packet], bytes | None] = lambda request: respond(
             request, attributes=mppe_keys(request.authenticator)
         )
@@ -77,6 +79,8 @@ class HomeOnLoopback:
         with suppress(BlockingIOError):
             while True:
                 octets, address = self.udp.recvfrom(4096)
+                if address[1] in self.lost_ports:
+                    continue
                 request = parse(octets)
                 self.seen.append(request)
                 answer = self.answer(request)
@@ -203,6 +207,41 @@ class TestLogin:
         assert octets[0] == Code.ACCESS_ACCEPT
         requests = [each.octets for each in loopback.home.seen if each.code == Code.ACCESS_REQUEST]
         assert requests[0] == requests[1]
+
+
+class TestSourcePort:
+    """The one towards the home server, of which nothing is heard any more."""
+
+    async def test_that_is_no_longer_read_is_read_again(self, loopback: Loopback) -> None:
+        """Its answers wait in the socket: they are found with the first request that is sent again."""
+        loopback.service.swap(loopback.snapshot())
+        await loopback.ask(access_request(identifier=1))
+        upstream = loopback.service.engine.upstreams["home/1"]
+        (flow,) = upstream.identifiers.flows
+        assert isinstance(flow, UdpFlow)
+        asyncio.get_running_loop().remove_reader(flow.udp)
+        octets = await loopback.ask(access_request(identifier=2, authenticator=b"2" * 16))
+        assert octets[:2] == bytes((Code.ACCESS_ACCEPT, 2))
+        assert upstream.counters()["source_ports_watched_again"] == 1
+        began = monotonic()
+        await loopback.ask(access_request(identifier=3, authenticator=b"3" * 16))
+        assert monotonic() - began < 1.5
+
+    @pytest.mark.parametrize("loopback", ["127.0.0.1"], indirect=True)
+    async def test_that_is_lost_on_the_way_is_left(self, loopback: Loopback) -> None:
+        """With one port and little to do nobody got in, until the proxy was started anew."""
+        loopback.service.swap(loopback.snapshot())
+        await loopback.ask(access_request(identifier=1))
+        upstream = loopback.service.engine.upstreams["home/1"]
+        (flow,) = upstream.identifiers.flows
+        assert isinstance(flow, UdpFlow)
+        loopback.home.lost_ports = {flow.udp.getsockname()[1]}
+        octets = await loopback.ask(access_request(identifier=2, authenticator=b"2" * 16), seconds=10.0)
+        assert octets[:2] == bytes((Code.ACCESS_ACCEPT, 2))
+        began = monotonic()
+        await loopback.ask(access_request(identifier=3, authenticator=b"3" * 16))
+        assert monotonic() - began < 1.5
+        assert not upstream.is_down
 
 
 class TestGarbage:

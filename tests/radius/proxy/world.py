@@ -64,7 +64,7 @@ def make_snapshot(
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeFlow:
     """A source port in memory."""
 
@@ -73,15 +73,17 @@ class FakeFlow:
     receive: Callable[[Flow, bytes, float], object]
     sent: list[bytes] = field(default_factory=list[bytes])
     is_closed: bool = False
+    watched_again: int = 0
 
     def send(self, octets: bytes, /) -> bool:
         self.sent.append(octets)
         return True
 
+    def watch_again(self) -> None:
+        self.watched_again += 1
+
     def close(self) -> None:
         self.is_closed = True
-
-    __hash__ = object.__hash__
 
 
 @dataclass(eq=False)
@@ -134,7 +136,7 @@ class World:
         """What was told, the oldest first."""
         return [read_sign_in(fields) for fields in self.told]
 
-    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> Flow | None:
+    def _open(self, host: str, port: int, receive: Callable[[Flow, bytes, float], object], /) -> FakeFlow | None:
         if not self.is_network_up:
             return None
         flow = FakeFlow(host, port, receive)
