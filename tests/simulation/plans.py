@@ -30,6 +30,7 @@ class Kind(StrEnum):
     ATTACK = "attack"
     CLOCK = "clock"
     RESTART = "restart"
+    PORT = "port"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ ATTACKS: Final = (
     "replayed_request", "replayed_answer", "forged_answer", "altered_answer", "stranger", "borrowed_address",
     "crossed_answer", "status_flood", "altered_request",
 )  # fmt: skip
+PORT_TROUBLES: Final = ("deaf", "lost")  # of source ports towards home servers; neither is mended from outside
 ODDITIES: Final = (
     "no_name", "no_realm", "two_at", "unknown_realm", "denied_realm", "eap_lies", "no_credentials", "no_seal",
     "many_states", "full", "accounting", "coa", "status", "response_code", "pap_away", "two_names",
@@ -156,7 +158,7 @@ def _make_step(
     random: Random, number: int, realms: int, askers: int, proxies: int, shapes: tuple[RealmShape, ...]
 ) -> Step:
     at = START + random.random() * TROUBLE_SECONDS
-    kind = random.choices(list(Kind), (24, 0.15, 8, 3, 5, 3, 8, 0.5, 0.5))[0]
+    kind = random.choices(list(Kind), (24, 0.15, 8, 3, 5, 3, 8, 0.5, 0.5, 2))[0]
     realm = random.randrange(realms)
     seconds = random.choice((0.5, 4.0, 15.0, 40.0)) * (0.5 + random.random())
     seconds = min(seconds, START + TROUBLE_SECONDS - at + 5.0)
@@ -181,3 +183,5 @@ def _make_step(
             return Step(at, kind, 0.0, 0, random.choice(("-86400", "86400")), number)
         case Kind.RESTART:
             return Step(at, kind, 0.0, random.randrange(askers), "", number)
+        case Kind.PORT:
+            return Step(at, kind, 0.0, random.randrange(proxies), random.choice(PORT_TROUBLES), number)

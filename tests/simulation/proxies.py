@@ -62,15 +62,22 @@ class Port:
     number: int
     target: Address
     receive: Callable[[Flow, bytes, float], object]
+    is_deaf: bool = False  # what comes is not read, until the port is watched again
+    is_lost: bool = False  # nothing gets through, in either direction
+    unread: list[Datagram] = field(default_factory=list[Datagram])
 
     def send(self, octets: bytes, /) -> bool:
         """The octets are on their way."""
         demand(self.number in self.proxy.ports, f"{self.proxy.host} sends from port {self.number}, which is closed")
-        self.proxy.emit_datagram("request", Datagram((self.proxy.host, self.number), self.target, octets))
+        if not self.is_lost:
+            self.proxy.emit_datagram("request", Datagram((self.proxy.host, self.number), self.target, octets))
         return True
 
     def watch_again(self) -> None:
-        """Every port is read here."""
+        """What has come is read, in the next turn of the loop."""
+        unread, self.unread, self.is_deaf = self.unread, [], False
+        for datagram in unread:
+            self.proxy.network.bring(datagram, 0.0)
 
     def close(self) -> None:
         """The port is free."""
@@ -155,6 +162,12 @@ class Proxy:
         }
         self._arm()
 
+    def spoil_ports(self, what: str, number: int) -> None:
+        """Some of the ports towards home servers that are open now are deaf or lost for good."""
+        for port in list(self.ports.values())[:: number % 2 + 1]:
+            port.is_deaf |= what == "deaf"
+            port.is_lost |= what == "lost"
+
     # What comes.
 
     def receive(self, datagram: Datagram) -> None:
@@ -173,6 +186,10 @@ class Proxy:
         else:
             port = self.ports.get(datagram.target[1])
             if port is None or port.target != datagram.source:  # a connected socket takes from its peer only
+                return
+            if port.is_deaf:
+                port.unread.append(datagram)
+            if port.is_deaf or port.is_lost:
                 return
             if datagram.is_genuine:
                 answer = octets.read(datagram.octets)
@@ -358,6 +375,8 @@ class Proxy:
             set(self.ports.values()) == kept, f"{self.host}: {len(self.ports)} ports are open, of {len(kept)} in use"
         )
         for upstream in engine.upstreams.values():
-            demand(len(upstream.identifiers.flows) <= 1, f"{self.host}: ports of a burst towards {upstream.key} stay")
+            identifiers = upstream.identifiers
+            used = [flow for flow in identifiers.flows if not identifiers.is_retired(flow)]
+            demand(len(used) <= 1, f"{self.host}: ports of a burst towards {upstream.key} stay")
         told = sum(event.outcome is Outcome.ACCEPTED for event in self.events)
         demand(told == self.accepted, f"{self.host} told of {told} acceptances, and {self.accepted} left")

@@ -168,6 +168,8 @@ class Run:
                     proxy.clock_offset += float(step.what)
             case Kind.RESTART:
                 self.askers[step.who].restart()
+            case Kind.PORT:
+                self.proxies[step.who].spoil_ports(step.what, step.number)
 
     def _clear_up(self) -> None:
         self.network.weather = FINE
