@@ -58,9 +58,14 @@ class Breaker:
         """Whether there is nothing left to remember."""
         return self.state is BreakerState.CLOSED and not self._misses and not self._failed
 
+    @property
+    def is_doubted(self) -> bool:
+        """Whether nothing has come for several requests in a row."""
+        return self._misses >= MISSES_IN_A_ROW
+
     def is_silent(self, now: float) -> bool:
-        """Whether nothing has come for several requests in a row and for longer than a hiccup takes."""
-        return self._misses >= MISSES_IN_A_ROW and now - self._silent_since >= HICCUP_SECONDS
+        """Whether this is so for longer than a hiccup takes."""
+        return self.is_doubted and now - self._silent_since >= HICCUP_SECONDS
 
     def would_admit(self, now: float) -> bool:
         """Whether a request would go through now."""
@@ -89,7 +94,7 @@ class Breaker:
         if not self._misses:
             self._silent_since = now
         self._misses += 1
-        if self._misses >= MISSES_IN_A_ROW and now - self._silent_since >= SILENT_SECONDS:
+        if self.is_doubted and now - self._silent_since >= SILENT_SECONDS:
             self._open(now)
 
     def fail(self, now: float) -> None:
@@ -149,8 +154,13 @@ class Breakers:
         breaker = self.by_key.get((realm, hop))
         return breaker is None or breaker.admit(now)
 
-    def is_silent(self, realm: str, hop: str, now: float) -> bool:
+    def is_doubted(self, realm: str, hop: str) -> bool:
         """Whether nothing has come from the realm at that hop for several requests in a row."""
+        breaker = self.by_key.get((realm, hop))
+        return breaker is not None and breaker.is_doubted
+
+    def is_silent(self, realm: str, hop: str, now: float) -> bool:
+        """Whether this is so for longer than a hiccup takes."""
         breaker = self.by_key.get((realm, hop))
         return breaker is not None and breaker.is_silent(now)
 

@@ -121,9 +121,9 @@ class Identifiers(Generic[Flow, Exchange]):
         return slot.range.heard == slot.heard_before
 
     def doubt(self, slot: Slot[Flow, Exchange], now: float, *, is_heard_elsewhere: bool) -> Remedy:
-        """What waits there is sent again; returns what is to be done about its flow.
+        """What waits there was not answered in time; returns what is to be done about its flow.
 
-        `is_heard_elsewhere`: the next hop has answered something since it was last sent.
+        `is_heard_elsewhere`: the next hop has answered something since it was sent, and not only others' requests.
         """
         port = slot.range
         if not self.is_silent(slot) or port.is_retired:

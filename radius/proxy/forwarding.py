@@ -375,40 +375,45 @@ class Forwarding:
             exchange.place = self._schedule.add(exchange, exchange.deadline)
             self._miss_connection(upstream, now)
             return
+        is_alive = self._doubt(exchange, upstream, slot, now)
         is_lost = upstream.is_down or self.protection.is_silent(exchange, upstream.key, now)
         if is_lost and self._fail_over(exchange, upstream, now):
             return
         if exchange.attempts < self._policy.maximum_count:
             exchange.attempts += 1
-            # A hop that has answered others meanwhile, or a check, lives: only the realm is silent (RFC 3539 §3.4.1).
-            is_alive = upstream.heard_at >= now - exchange.interval
-            if not is_alive:
-                self.watch.see(upstream, HopEvent.UNANSWERED, now)
             exchange.interval = next_interval(self._policy, exchange.interval, self._random_fraction())
             self.protection.miss(exchange, upstream.key, now)
             # Over a connection nothing is sent twice (RFC 6613 §2.6.1).
             if not upstream.is_stream and self.protection.may_repeat(exchange, upstream.key, now):
-                if self._has_moved(exchange, upstream, slot, is_alive=is_alive, now=now):
+                if is_alive and self._has_moved(exchange, upstream, slot, now):
                     return
                 upstream.repeats += 1
                 slot.flow.send(exchange.octets)
         exchange.place = self._schedule.add(exchange, min(now + exchange.interval, exchange.deadline))
 
-    def _has_moved(
-        self, exchange: Exchange, upstream: Upstream, slot: Slot[Flow, Exchange], *, is_alive: bool, now: float
-    ) -> bool:
-        """Whether a request that is due to be sent again goes out from another port instead, as a new one.
+    def _doubt(self, exchange: Exchange, upstream: Upstream, slot: Slot[Flow, Exchange], now: float) -> bool:
+        """A request was not answered in time; returns whether its home server has answered anything meanwhile."""
+        # A hop that has answered others, or a check, lives: only the realm is silent (RFC 3539 §3.4.1).
+        is_alive = upstream.heard_at >= now - exchange.interval
+        if not is_alive:
+            self.watch.see(upstream, HopEvent.UNANSWERED, now)
+        if not upstream.is_stream:
+            is_heard_elsewhere = is_alive and not self.protection.is_doubted(exchange, upstream.key)
+            remedy = upstream.identifiers.doubt(slot, now, is_heard_elsewhere=is_heard_elsewhere)
+            if remedy is Remedy.LISTEN:
+                upstream.listen_again(slot.flow)
+            elif remedy is Remedy.LEAVE and self._leave_port(upstream, slot.flow, now):
+                upstream.ports_left += 1
+                self._answers.notices.tell_port(upstream.key, now)
+        return is_alive
 
-        `is_alive`: the home server has answered something since it was last sent. One that may only be slow stays.
+    def _has_moved(self, exchange: Exchange, upstream: Upstream, slot: Slot[Flow, Exchange], now: float) -> bool:
+        """Whether a request goes out from another port, as a new one: its home server lives, and its port was left.
+
+        One that may only be slow stays: a round of EAP that is asked twice may be refused.
         """
         identifiers, realm = upstream.identifiers, exchange.realm
-        remedy = identifiers.doubt(slot, now, is_heard_elsewhere=is_alive)
-        if remedy is Remedy.LISTEN:
-            upstream.listen_again(slot.flow)
-        elif remedy is Remedy.LEAVE and self._leave_port(upstream, slot.flow, now):
-            upstream.ports_left += 1
-            self._answers.notices.tell_port(upstream.key, now)
-        is_lost = is_alive and identifiers.is_retired(slot.flow) and identifiers.is_silent(slot)
+        is_lost = identifiers.is_retired(slot.flow) and identifiers.is_silent(slot)
         if realm is None or not is_lost or exchange.attempts < MOVED_AFTER:
             return False
         self._give_up(exchange)

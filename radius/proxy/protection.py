@@ -95,6 +95,11 @@ class Protection:
         realm = exchange.realm
         return realm is not None and not self.breakers.would_admit(realm.name, hop, now)
 
+    def is_doubted(self, exchange: Exchange, hop: str) -> bool:
+        """Whether the request's realm has left several in a row at that home server."""
+        realm = exchange.realm
+        return realm is not None and self.breakers.is_doubted(realm.name, hop)
+
     def hear(self, exchange: Exchange, hop: str) -> None:
         """The home server has answered, in time or late."""
         realm = exchange.realm

@@ -39,6 +39,19 @@ class TestBreakers:
         assert not any(breakers.miss(REALM, HOP, 5.0 + number / 1000) for number in range(1000))
         assert breakers.admit(REALM, HOP, 6.0)
 
+    def test_is_doubted_after_several_in_a_row(self) -> None:
+        """Until then what goes unanswered may be lost on the way."""
+        breakers = Breakers()
+        assert not breakers.is_doubted(REALM, HOP)
+        for _ in range(module.MISSES_IN_A_ROW - 1):
+            breakers.miss(REALM, HOP, 0.0)
+        assert not breakers.is_doubted(REALM, HOP)
+        breakers.miss(REALM, HOP, 0.0)
+        assert breakers.is_doubted(REALM, HOP)
+        assert not breakers.is_silent(REALM, HOP, 0.0)
+        breakers.answer(REALM, HOP)
+        assert not breakers.is_doubted(REALM, HOP)
+
     def test_repeats_are_few_while_nothing_comes_back(self) -> None:
         """After five misses that span a hiccup one in a tenth of a second goes out; an answer lets all go again."""
         breakers = Breakers()

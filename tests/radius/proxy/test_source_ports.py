@@ -8,7 +8,7 @@ from federation.snapshot import Realm
 from radius.exchange.liveness import HopState
 from radius.wire.codes import Code
 from tests.radius.proxy.test_next_hops import answer_check
-from tests.radius.proxy.world import FakeFlow, World, access_request, make_snapshot, parse, respond
+from tests.radius.proxy.world import FakeFlow, World, access_request, home_server, make_snapshot, parse, respond
 
 REALMS = {name: Realm(name, "home", ("home/1",)) for name in ("home.example", "silent.example")}
 A_SECOND = 200  # requests of a busy realm: it goes through the identifiers of both ports in 2.5 s
@@ -69,20 +69,38 @@ class TestDeafPort:
         assert flow.watched_again == 1
         assert world.engine.upstreams["home/1"].counters()["source_ports_watched_again"] == 1
 
-    def test_is_watched_anew_once_a_second(self) -> None:
+    def test_is_watched_anew_now_and_then(self) -> None:
         """However many requests wait on it."""
         world = World(make_snapshot())
         for number in range(98):
             world.send(access_request(identifier=number, authenticator=number.to_bytes(16)))
             world.run(0.05)
-        assert world.flows[0].watched_again == 3  # after 2, 3 and 4 s
+        assert world.flows[0].watched_again == 2  # after 2 and 3 s
 
-    def test_port_that_is_heard_is_not(self) -> None:
-        """A library is silent; its neighbour behind the same port is answered."""
+    def test_of_a_silent_library_is_none_that_is_left(self) -> None:
+        """Its requests fill whole ports, on which nothing is heard, while its neighbour is answered on others."""
         busy = Busy()
-        busy.run(20.0, b"anonymous@home.example", b"anonymous@silent.example")
-        assert {flow.watched_again for flow in busy.world.flows} == {0}
+        busy.run(20.0, b"anonymous@home.example", *[b"anonymous@silent.example"] * 5)
+        assert len(busy.world.flows) > 5
+        assert max(flow.watched_again for flow in busy.world.flows) <= 5
         assert busy.counters["source_ports_left"] == 0
+        assert not any(busy.world.engine.upstreams["home/1"].identifiers.is_retired(flow) for flow in busy.world.flows)
+
+    def test_is_watched_anew_though_its_library_is_given_up(self) -> None:
+        """The breaker is open, and the trials go on to another home server: the port brings none of their answers."""
+        world = World(make_snapshot(home_server("home/1"), home_server("home/2", "203.0.113.2")))
+        watched: list[int] = []
+        for number in range(70):
+            world.send(access_request(identifier=number, authenticator=number.to_bytes(16)))
+            world.run(1.0)
+            for flow, octets in world.take_forwarded():
+                if octets[0] == Code.STATUS_SERVER:
+                    world.answer(flow, answer_check(octets))
+                elif flow is not world.flows[0]:
+                    world.answer(flow, respond(parse(octets)))
+            watched.append(world.flows[0].watched_again)
+        assert not world.engine.protection.breakers.would_admit("home.example", "home/1", world.now - 5.0)
+        assert watched[69] - watched[30] >= 3  # with each trial
 
 
 class TestLostPort:
