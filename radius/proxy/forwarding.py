@@ -34,7 +34,7 @@ DUE_AT_ONCE: Final = 2  # deadlines met in one turn of the loop, 20 to 80 us: th
 TIDY_SECONDS: Final = 30.0  # source ports of a burst are given back after this
 _STATE: Final = int(AttributeType.STATE)
 _CALLING_STATION_ID: Final = int(AttributeType.CALLING_STATION_ID)
-MOVED_AFTER: Final = 3  # times that a request was sent from a port of which nothing is heard: 6 s
+MOVED_AT: Final = 3  # the third time that a request would go out from a port of which nothing is heard, after 6 s
 
 
 class Forwarding:
@@ -414,7 +414,7 @@ class Forwarding:
         """
         identifiers, realm = upstream.identifiers, exchange.realm
         is_lost = identifiers.is_retired(slot.flow) and identifiers.is_silent(slot)
-        if realm is None or not is_lost or exchange.attempts < MOVED_AFTER:
+        if realm is None or not is_lost or exchange.attempts < MOVED_AT:
             return False
         self._give_up(exchange)
         self._send_on(exchange, realm, now)
