@@ -141,13 +141,16 @@ class Upstream:
 
     def shrink(self) -> bool:
         """Close a source port that can be spared; returns whether there are others left that may be later."""
-        for retired in self.identifiers.remove_retired():
-            retired.close()
+        self._close_retired()
         flow = self.identifiers.shrink()
         if flow is not None:
             self.standing.discard(cast("Stream", flow))  # if it is one
             flow.close()
         return len(self.identifiers.flows) > 1
+
+    def _close_retired(self) -> None:
+        for flow in self.identifiers.remove_retired():
+            flow.close()
 
     def check_flow(self) -> Flow | None:
         """The flow on which Status-Server is sent."""
@@ -162,7 +165,11 @@ class Upstream:
         cast("Port", flow).watch_again()
 
     def leave(self, flow: Flow) -> bool:
-        """New requests go out from another source port than that one; False when there is no other to be had."""
+        """New requests go out from another source port than that one; False when there is no other to be had.
+
+        Those that were left before are closed, if nothing waits there: late answers may still come to the last one.
+        """
+        self._close_retired()
         if self.open_flow() is None:
             return False
         self.identifiers.retire(flow)

@@ -193,10 +193,11 @@ class TestChecks:
 
     def test_of_a_home_server_that_is_gone_keep_no_ports(self, idle: World) -> None:
         """Each goes out from a port of its own, and those before it are closed."""
-        idle.run(600.0)
+        for _ in range(600):
+            idle.run(1.0)
+            assert sum(not flow.is_closed for flow in idle.flows) <= 2
         assert idle.engine.upstreams["home/1"].liveness.state is HopState.DOWN
         assert len(idle.flows) > 40
-        assert sum(not flow.is_closed for flow in idle.flows) <= 7
 
     def test_of_one_that_may_not_know_them_stay_where_they_are(self) -> None:
         """It is up, and has never answered any."""
