@@ -37,7 +37,7 @@ class Slot(Generic[Flow, Exchange]):
 class Range(Generic[Flow, Exchange]):
     """The identifiers of one flow."""
 
-    __slots__ = ("doubt", "heard", "is_retired", "slots")
+    __slots__ = ("doubt", "heard", "is_retired", "slots", "was_idle")
 
     def __init__(self) -> None:
         self.slots: list[Slot[Flow, Exchange] | None] = [None] * (FIRST_IDENTIFIER + IDENTIFIERS_PER_FLOW)
@@ -45,6 +45,7 @@ class Range(Generic[Flow, Exchange]):
         self.heard = 0  # valid answers that the flow has brought, in time or late
         self.doubt: PortDoubt | None = None  # of the flow, whether it brings any
         self.is_retired = False  # nothing new goes out on the flow
+        self.was_idle = False  # nothing waited on it any more when it was last looked at
 
     @property
     def made(self) -> list[Slot[Flow, Exchange]]:
@@ -167,11 +168,17 @@ class Identifiers(Generic[Flow, Exchange]):
         return None
 
     def remove_retired(self) -> list[Flow]:
-        """Remove and return the retired flows on which nothing waits any more."""
+        """Remove and return the retired flows on which nothing waits any more, and nothing did at the last call.
+
+        What was given up on them may be answered late until then.
+        """
         idle = [flow for flow, flow_range in self._flows.items() if flow_range.is_retired and not flow_range.waiting]
+        removed = [flow for flow in idle if self._flows[flow].was_idle]
         for flow in idle:
+            self._flows[flow].was_idle = True
+        for flow in removed:
             del self._flows[flow]
-        return idle
+        return removed
 
     def take(self, exchange: Exchange) -> Slot[Flow, Exchange] | None:
         """Return one that never was used, or has been free the longest, now the exchange's; None: all are in use."""

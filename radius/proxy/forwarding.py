@@ -422,7 +422,7 @@ class Forwarding:
 
     def _leave_port(self, upstream: Upstream, flow: Flow, now: float) -> bool:
         """Whether new requests go out from another source port; that one is closed some time after the last answer."""
-        is_left = upstream.leave(flow)
+        is_left = upstream.leave(flow, now)
         if is_left and self._tidy_at is None:
             self._tidy_at = now + TIDY_SECONDS
         return is_left

@@ -51,6 +51,7 @@ class Upstream:
         "key",
         "keyed",
         "late",
+        "left_at",
         "liveness",
         "lost_at",
         "ports_left",
@@ -103,6 +104,7 @@ class Upstream:
         self.repeats = 0
         self.timeouts = 0
         self.late = 0
+        self.left_at = float("-inf")  # when it got another source port in the place of one
         self.ports_left = 0  # source ports of which nothing was heard while it answered on others
         self.ports_watched_again = 0  # how often one was, of which nothing was heard
         # Where the Message-Authenticator of its answers stood (CVE-2024-3596).
@@ -141,16 +143,13 @@ class Upstream:
 
     def shrink(self) -> bool:
         """Close a source port that can be spared; returns whether there are others left that may be later."""
-        self._close_retired()
+        for retired in self.identifiers.remove_retired():
+            retired.close()
         flow = self.identifiers.shrink()
         if flow is not None:
             self.standing.discard(cast("Stream", flow))  # if it is one
             flow.close()
         return len(self.identifiers.flows) > 1
-
-    def _close_retired(self) -> None:
-        for flow in self.identifiers.remove_retired():
-            flow.close()
 
     def check_flow(self) -> Flow | None:
         """The flow on which Status-Server is sent."""
@@ -164,15 +163,12 @@ class Upstream:
         self.ports_watched_again += 1
         cast("Port", flow).watch_again()
 
-    def leave(self, flow: Flow) -> bool:
-        """New requests go out from another source port than that one; False when there is no other to be had.
-
-        Those that were left before are closed, if nothing waits there: late answers may still come to the last one.
-        """
-        self._close_retired()
+    def leave(self, flow: Flow, now: float) -> bool:
+        """New requests go out from another source port than that one; False when there is no other to be had."""
         if self.open_flow() is None:
             return False
         self.identifiers.retire(flow)
+        self.left_at = now
         return True
 
     # What its flows tell.

@@ -15,6 +15,7 @@ from radius.wire.packet import AUTHENTICATOR_OCTETS, Packet
 
 CHECK_IDENTIFIER: Final = 0  # Status-Server's own, on the first flow in use: it never waits for an identifier
 IDLE_SECONDS: Final = 30  # a home server with nothing to do is asked this often (RFC 3539 §3.4.1)
+PORT_SECONDS: Final = 30.0  # between two source ports of one that does not answer: most of those are away, not lost
 ROUND_SECONDS: Final = 1.0  # a thirtieth of them at a time, so that no burst goes out
 _CHECK_ANSWERS: Final = frozenset((int(Code.ACCESS_ACCEPT), int(Code.ACCESS_REJECT), int(Code.ACCOUNTING_RESPONSE)))
 
@@ -141,7 +142,8 @@ class Watch:
         flow = upstream.check_flow()
         # One that is up has never answered any, and may not know Status-Server.
         is_missed = upstream.check_authenticator and upstream.liveness.state is not HopState.UP
-        if flow is not None and is_missed and not upstream.is_stream:
+        is_due = now - upstream.left_at >= PORT_SECONDS
+        if flow is not None and is_missed and is_due and not upstream.is_stream:
             self._leave_port(upstream, flow, now)
             flow = upstream.check_flow()
         if flow is not None:

@@ -229,8 +229,8 @@ class TestRetire:
         assert identifiers.remove_flow("a") == [0, 1, 2]
         assert identifiers.outstanding == 0
 
-    def test_is_removed_when_nothing_waits(self) -> None:
-        """Before any other, and though it may be the first."""
+    def test_is_removed_when_nothing_waits_for_a_while(self) -> None:
+        """Though it may be the first. What was given up on it may be answered late, until the next look."""
         identifiers: Identifiers[str, int] = Identifiers(4)
         identifiers.add_flow("a")
         (slot,) = fill(identifiers, 1)
@@ -238,7 +238,9 @@ class TestRetire:
         identifiers.retire("a")
         assert identifiers.remove_retired() == []
         assert identifiers.shrink() is None
-        identifiers.release(slot)
+        identifiers.give_up(slot)
+        assert identifiers.remove_retired() == []
+        assert identifiers.find_late("a", slot.identifier) == 0
         assert identifiers.remove_retired() == ["a"]
         assert identifiers.flows == ("b",)
         assert identifiers.outstanding == 0
