@@ -22,6 +22,7 @@ from radius.proxy import naming
 from radius.proxy.engine import Engine
 from radius.proxy.randomness import RandomPool
 from radius.proxy.service import LATE_SECONDS, PORTION_PAUSE_SECONDS, ProxyService, ProxySockets
+from radius.proxy.upstreams import Upstream
 from radius.transport.flows import UdpFlow
 from radius.transport.garbage import YOUNG_SECONDS
 from radius.transport.udp import bind_udp, connect_udp
@@ -110,6 +111,15 @@ class Loopback:
     def snapshot(self, **options: object) -> Snapshot:
         client = replace(ACCESS_POINT, networks=(ip_network(self.host),))
         return replace(make_snapshot(self.server, clients=(client,)), **options)  # type: ignore[arg-type] # its fields
+
+    async def open_port(self) -> tuple[Upstream, UdpFlow]:
+        """The home server after a login, and the port through which that went."""
+        self.service.swap(self.snapshot())
+        await self.ask(access_request(identifier=1))
+        upstream = self.service.engine.upstreams["home/1"]
+        (flow,) = upstream.identifiers.flows
+        assert isinstance(flow, UdpFlow)
+        return upstream, flow
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
@@ -214,11 +224,7 @@ class TestSourcePort:
 
     async def test_that_is_no_longer_read_is_read_again(self, loopback: Loopback) -> None:
         """Its answers wait in the socket: they are found with the first request that is sent again."""
-        loopback.service.swap(loopback.snapshot())
-        await loopback.ask(access_request(identifier=1))
-        upstream = loopback.service.engine.upstreams["home/1"]
-        (flow,) = upstream.identifiers.flows
-        assert isinstance(flow, UdpFlow)
+        upstream, flow = await loopback.open_port()
         asyncio.get_running_loop().remove_reader(flow.udp)
         octets = await loopback.ask(access_request(identifier=2, authenticator=b"2" * 16))
         assert octets[:2] == bytes((Code.ACCESS_ACCEPT, 2))
@@ -230,11 +236,7 @@ class TestSourcePort:
     @pytest.mark.parametrize("loopback", ["127.0.0.1"], indirect=True)
     async def test_that_is_lost_on_the_way_is_left(self, loopback: Loopback) -> None:
         """With one port and little to do nobody got in, until the proxy was started anew."""
-        loopback.service.swap(loopback.snapshot())
-        await loopback.ask(access_request(identifier=1))
-        upstream = loopback.service.engine.upstreams["home/1"]
-        (flow,) = upstream.identifiers.flows
-        assert isinstance(flow, UdpFlow)
+        upstream, flow = await loopback.open_port()
         loopback.home.lost_ports = {flow.udp.getsockname()[1]}
         octets = await loopback.ask(access_request(identifier=2, authenticator=b"2" * 16), seconds=10.0)
         assert octets[:2] == bytes((Code.ACCESS_ACCEPT, 2))
