@@ -95,10 +95,13 @@ class Identifiers(Generic[Flow, Exchange]):
     def remove_flow(self, flow: Flow) -> list[Exchange]:
         """The flow and its identifiers are gone; returns what waited on them."""
         self._withhold(flow)
-        removed = self._flows.pop(flow)
-        waiting = removed.waiting
+        waiting = self.waiting_on(flow)
         self._made -= len(waiting)
+        self._forget(flow)
         return waiting
+
+    def _forget(self, flow: Flow) -> None:
+        self._flows.pop(flow).slots.clear()  # they know each other, and would wait for the garbage collector else
 
     def retire(self, flow: Flow) -> None:
         """Nothing new goes out on the flow; what waits on it may still be answered."""
@@ -177,7 +180,7 @@ class Identifiers(Generic[Flow, Exchange]):
         for flow in idle:
             self._flows[flow].was_idle = True
         for flow in removed:
-            del self._flows[flow]
+            self._forget(flow)
         return removed
 
     def take(self, exchange: Exchange) -> Slot[Flow, Exchange] | None:

@@ -1,6 +1,7 @@
 """Identifiers go round over all source ports, and the wall of 256 is none."""
 
 import gc
+from collections import deque
 
 from radius.exchange.identifiers import IDENTIFIERS_PER_FLOW, Identifiers, Slot
 
@@ -258,6 +259,25 @@ class TestRetire:
 
 
 class TestRemoveFlow:
+    def test_leaves_no_garbage(self) -> None:
+        """What was given up on it, octets and all, does not wait for the collector."""
+        gc.collect()
+        gc.disable()
+        try:
+            for is_retired in (False, True):
+                identifiers: Identifiers[str, int] = Identifiers(4)
+                identifiers.add_flow("a")
+                deque(map(identifiers.give_up, fill(identifiers, 255)), maxlen=0)
+                if is_retired:
+                    identifiers.retire("a")
+                    identifiers.remove_retired()
+                    assert identifiers.remove_retired() == ["a"]
+                else:
+                    identifiers.remove_flow("a")
+            assert gc.collect() < 100  # they would be 512 slots
+        finally:
+            gc.enable()
+
     def test_what_waited_on_it_is_returned(self) -> None:
         """Nothing that waits is lost without a word."""
         identifiers: Identifiers[str, int] = Identifiers(4)
