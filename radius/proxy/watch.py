@@ -137,7 +137,8 @@ class Watch:
     def _ask(self, upstream: Upstream, now: float) -> None:
         """Send Status-Server: only Message-Authenticator in it, new each time (RFC 5997 §3 and §4.1).
 
-        When the one before had no answer it goes out from another source port, since it may be the port that is lost.
+        When the one before had no answer it goes out from another source port, since it may be the port that is lost;
+        once in half a minute.
         """
         flow = upstream.check_flow()
         # One that is up has never answered any, and may not know Status-Server.
