@@ -49,7 +49,7 @@ class UdpFlow:
 
     def close(self) -> None:
         """The port is free."""
-        self._outbox.flush()
+        self._outbox.close()
         self._read = None
         self._loop.remove_reader(self.udp)
         self.udp.close()

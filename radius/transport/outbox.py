@@ -78,6 +78,11 @@ class Outbox:
         if errors and self._told is not None:
             self._told()
 
+    def close(self) -> None:
+        """Nothing waits any more and nothing is told: the box does not hold who opened it, who holds the box."""
+        self.flush()
+        self._told = None
+
     def _send_to(self, octets: bytes, address: Address) -> bool:
         with suppress(OSError):
             self._socket.sendto(octets, address)

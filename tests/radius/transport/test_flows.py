@@ -1,7 +1,9 @@
 """A source port survives the absences of its home server, in both event loops and with both readers."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -148,3 +150,21 @@ class TestHomeServerThatWasAway:
             await asyncio.sleep(0.02)
 
         run(main)
+
+    def test_closed_flow_leaves_no_garbage(self, run: Callable[..., None]) -> None:
+        """Ports come and go: a closed one is let go of at once, and does not wait for the collector."""
+
+        async def main() -> None:
+            flow, _, _ = open_flow(free_port())
+            ask(flow)
+            socket_of = weakref.ref(flow.udp)
+            flow.close()
+            del flow
+            await asyncio.sleep(0.02)  # the loop has forgotten the reader
+            assert socket_of() is None
+
+        gc.disable()
+        try:
+            run(main)
+        finally:
+            gc.enable()
