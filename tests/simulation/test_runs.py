@@ -7,6 +7,7 @@ import pytest
 from tests.simulation.octets import ACCESS_ACCEPT, ACCESS_CHALLENGE, EAP_MESSAGE, read
 from tests.simulation.plans import make_plan
 from tests.simulation.runs import Run, play, play_seed
+from tests.support.tampering import tamper
 
 SEEDS_EACH = 10
 LONG_SEEDS = 3000
@@ -47,7 +48,7 @@ def _turn_to_accept(kind: str, octets: bytes) -> bytes:
 def _spoil_eap(kind: str, octets: bytes) -> bytes:
     packet = read(octets)
     eap = packet.first(EAP_MESSAGE) if packet else b""
-    return octets.replace(eap, eap[:-1] + bytes((eap[-1] ^ 1,))) if kind == "request" and eap else octets
+    return octets.replace(eap, tamper(eap)) if kind == "request" and eap else octets
 
 
 def _swallow_answers(kind: str, octets: bytes) -> bytes | None:

@@ -38,6 +38,7 @@ from federation.store.saved import WEIGHT, load_snapshot, save_snapshot
 from federation.store.session import Store
 from federation.trust.keystore import create_node_key
 from tests.federation.members import OPERATOR, Members
+from tests.support.tampering import tamper
 
 HOSTED = (HomeServer("hosted/0", None, "127.0.0.1", 4000, secret=SharedSecret(b"h" * 16), is_hosted=True),)
 
@@ -302,7 +303,7 @@ class TestSaved:
         octets = path.read_bytes()
         assert load_snapshot(path, HomeSnapshot, members.sealer) is None
         assert load_snapshot(path, Snapshot, create_node_key(tmp_path / "other.key")) is None
-        for damaged in (octets[:-1], octets[:20], b"", octets[:-1] + bytes((octets[-1] ^ 1,))):
+        for damaged in (octets[:-1], octets[:20], b"", tamper(octets)):
             path.write_bytes(damaged)
             assert load_snapshot(path, Snapshot, members.sealer) is None
 

@@ -46,6 +46,7 @@ from tests.radius.proxy.streams import (
 )
 from tests.radius.transport.tls.members import Authority
 from tests.support.certificates import make_server_certificate
+from tests.support.tampering import tamper
 
 HOME_NAME = "radius.west.example"
 PROXY_NAME = "login.fed.example"
@@ -196,7 +197,7 @@ class TestClients:
     async def test_packet_that_nobody_can_follow_ends_the_connection(self, library: Library) -> None:
         """A wrong Message-Authenticator too: over TLS it is no accident of the network (RFC 6613 §2.6.4)."""
         device = await library.connect()
-        assert device.link.send(request(NAME + EAP)[:-1] + b"?")
+        assert device.link.send(tamper(request(NAME + EAP)))
         await until(lambda: bool(device.downs))
         assert library.service.counters()["drops"] == {"message_authenticator_wrong": 1}
 

@@ -27,6 +27,7 @@ from tests.radius.proxy.streams import (
 )
 from tests.radius.proxy.world import respond
 from tests.radius.transport.tls.members import Authority, nai_realm, names_of
+from tests.support.tampering import tamper
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ class TestVerdict:
     async def test_answer_with_a_wrong_authenticator_is_none(self, place: Place) -> None:
         """What can not be believed proves nothing of who sent it; the connection was kept all the same."""
         home, server = await place.server(place.trust(place.old, place.new))
-        home.answer = lambda request: respond(request, keyed=RADSEC)[:-1] + b"?"
+        home.answer = lambda request: tamper(respond(request, keyed=RADSEC))
         (found,) = await place.ask(server)
         assert "answered Status-Server" not in found.detail
 
