@@ -1,6 +1,5 @@
 """Snapshots made from the ones before them: whatever happened, they are what a compilation of everything gives."""
 
-import gc
 import shutil
 import sqlite3
 import sys
@@ -32,6 +31,7 @@ from federation.store.session import Store
 from federation.store.tables.registry import LibraryRow, RealmRow
 from federation.trust.keystore import Sealer, load_sealer
 from tests.federation.members import OPERATOR, START, open_members
+from tests.support.cycles import count_cycles
 
 HOSTED = (HomeServer("hosted/0", None, "127.0.0.1", 4000, secret=SharedSecret(b"h" * 16), is_hosted=True),)
 LIBRARIES = ("boekenburg", "leesstad", "nieuw", "later")
@@ -235,17 +235,6 @@ def count_calls(work: Callable[[], object]) -> int:
     finally:
         sys.setprofile(None)
     return len(found)
-
-
-def count_cycles(work: Callable[[], object]) -> int:
-    """How many objects it leaves that are in use no more, and that the collector alone would find."""
-    gc.collect()
-    gc.disable()  # nobody finds them before they are counted
-    try:
-        work()
-        return gc.collect()
-    finally:
-        gc.enable()
 
 
 def realms_of_servers(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:

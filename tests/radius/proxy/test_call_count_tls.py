@@ -4,7 +4,6 @@ Eight requests come at once, as they do under load, and eight answers do: what i
 eighth for each.
 """
 
-import gc
 import json
 import subprocess
 import sys
@@ -60,6 +59,7 @@ from tests.radius.proxy.world import (
 from tests.radius.transport.tls.members import Authority
 from tests.radius.transport.tls.test_connection import join
 from tests.radius.wire.kernels import HAS_COMPILER, chosen
+from tests.support.cycles import without_collector
 
 AT_ONCE = 8
 ROUNDS = 10
@@ -225,11 +225,10 @@ def count_calls(side: str) -> Counter[str]:
     profile = count_into(found)
 
     def run(work: Callable[[], None]) -> None:
-        gc.disable()  # what it would finalise meanwhile is other tests'
-        sys.setprofile(profile)
-        work()
-        sys.setprofile(None)
-        gc.enable()
+        with without_collector():  # what it would finalise meanwhile is other tests'
+            sys.setprofile(profile)
+            work()
+            sys.setprofile(None)
 
     for number in range(first, first + ROUNDS):
         world.log_in(number * AT_ONCE, run)

@@ -1,7 +1,6 @@
 """A source port survives the absences of its home server, in both event loops and with both readers."""
 
 import asyncio
-import gc
 import socket
 import weakref
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from radius.transport.flows import UdpFlow
 from radius.transport.outbox import Waiting, flush_all
 from radius.transport.udp import Address, bind_udp, connect_udp, make_flow_reader
 from tests.radius.wire.kernels import HAS_COMPILER, load_batch
+from tests.support.cycles import without_collector
 from tests.support.processes import free_port
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -139,7 +139,9 @@ class TestHomeServerThatWasAway:
 
         run(main)
 
-    def test_closed_flow_is_watched_no_more(self, run: Callable[..., None]) -> None:
+
+class TestClosedFlow:
+    def test_is_watched_no_more(self, run: Callable[..., None]) -> None:
         """Closed between the error and the new watch, it stays closed."""
 
         async def main() -> None:
@@ -151,7 +153,7 @@ class TestHomeServerThatWasAway:
 
         run(main)
 
-    def test_closed_flow_leaves_no_garbage(self, run: Callable[..., None]) -> None:
+    def test_leaves_no_garbage(self, run: Callable[..., None]) -> None:
         """Ports come and go: a closed one is let go of at once, and does not wait for the collector."""
 
         async def main() -> None:
@@ -163,8 +165,5 @@ class TestHomeServerThatWasAway:
             await asyncio.sleep(0.02)  # the loop has forgotten the reader
             assert socket_of() is None
 
-        gc.disable()
-        try:
+        with without_collector():
             run(main)
-        finally:
-            gc.enable()

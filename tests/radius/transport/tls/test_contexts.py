@@ -13,6 +13,7 @@ from OpenSSL import SSL
 from radius.transport.tls.contexts import Credentials, Trust, read_chain
 from radius.transport.tls.identity import PeerIdentity, read_identity
 from tests.radius.transport.tls.members import Authority, names_of, shake_hands
+from tests.support.cycles import without_collector
 
 Member = tuple[x509.Certificate, bytes]
 
@@ -58,14 +59,11 @@ def test_trust_goes_with_its_last_connection(authority: Authority, server: Membe
     assert shake_hands(one, other)
     known = [weakref.ref(here), weakref.ref(there), weakref.ref(one.get_context()), weakref.ref(other.get_context())]
     gc.collect()
-    gc.disable()
-    try:
+    with without_collector():
         del here, there
         assert None not in [reference() for reference in known]
         del one, other
         assert [reference() for reference in known] == [None] * 4
-    finally:
-        gc.enable()
 
 
 def test_judge_refuses_inside_the_handshake(authority: Authority, server: Member, client: Member) -> None:
